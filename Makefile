@@ -1,0 +1,49 @@
+# make sweep | test: the two commands of a newcomer; the others are for whoever works on it.
+PYTHON ?= python3
+BIN := .venv/bin
+SWEEP := configs/sweeps/digits_quickstart.yaml
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup sweep test check bench bench-start ui clean
+help:
+	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
+	@echo "make test         run the tests"
+	@echo "make check        ruff, pyright, import rules"
+	@echo "make bench        print the measured figures of the README"
+	@echo "make ui           open the MLflow dashboard on 127.0.0.1:5000"
+	@echo "make clean        remove results, tracking database and caches (not .venv)"
+
+setup: .venv/.done
+
+# Rebuilt only when the lock changes.
+.venv/.done: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch .venv/.done
+
+sweep: setup
+	$(BIN)/python -m sweeps run $(SWEEP)
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: bench-start
+
+bench-start: setup
+	$(BIN)/python -m benchmarks.start
+
+ui: setup
+	$(BIN)/python -m sweeps ui
+
+clean:
+	rm -rf results mlflow.db mlflow.db-shm mlflow.db-wal mlartifacts .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,175 @@
+"""Checkpoints: a folder that is whole or not there, checked by digest, read without pickle.
+
+    ep0003/
+      model.pt        the model's state, names torchvision's
+      optimizer.pt    the optimizer's state
+      manifest.json   epoch, step, metrics, the recipe, and the sha256 of the two files
+
+Order of data and augmentation follow from seed and step (`data.loader`), so no random state needs
+saving: training resumed from a checkpoint ends where it would have ended.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT = 1
+STATE_FILES = ("model.pt", "optimizer.pt")
+MANIFEST = "manifest.json"
+
+
+class CorruptCheckpoint(OSError):  # noqa: N818 (the checkpoint, not an error, is corrupt)
+    """A checkpoint that is not what was saved; says which file and how."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a checkpoint is about.
+
+    Attributes:
+        epoch: Completed epochs.
+        step: Completed optimizer steps.
+        metrics: Of the epoch, as `EpochResult.metrics` gives them.
+        recipe: As `Recipe.to_dict` gives it.
+        sha256: File name -> digest in hex.
+        format: Of this layout.
+    """
+
+    epoch: int
+    step: int
+    metrics: dict[str, Any]
+    recipe: dict[str, Any]
+    sha256: dict[str, str]
+    format: int = FORMAT
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    model: dict[str, Any],
+    optimizer: dict[str, Any],
+    epoch: int,
+    step: int,
+    metrics: dict[str, Any],
+    recipe: dict[str, Any],
+) -> None:
+    """Write a checkpoint; the folder appears in one step, an older one of its name is replaced.
+
+    Args:
+        folder: Its parents are made where missing.
+        model: ``state_dict`` of the model.
+        optimizer: ``state_dict`` of the optimizer.
+        epoch: Completed epochs.
+        step: Completed optimizer steps.
+        metrics: Of the epoch; plain numbers.
+        recipe: Plain data.
+
+    Raises:
+        OSError: If it cannot be written; nothing half-written stays behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        for name, state in zip(STATE_FILES, (model, optimizer), strict=True):
+            torch.save(state, temporary / name)
+        sha256 = {name: _sha256(temporary / name) for name in STATE_FILES}
+        manifest = Manifest(epoch, step, metrics, recipe, sha256)
+        (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
+        for name in (*STATE_FILES, MANIFEST):
+            _sync(temporary / name)
+        _sync(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what a checkpoint is about, without its states.
+
+    Raises:
+        CorruptCheckpoint: If it cannot be read.
+    """
+    try:
+        return Manifest(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptCheckpoint(f"{folder / MANIFEST}: {error}") from error
+
+
+def verify_checkpoint(folder: Path) -> Manifest:
+    """Check every file against the manifest.
+
+    Raises:
+        CorruptCheckpoint: If a file is missing or its digest differs, or another version wrote it.
+    """
+    manifest = read_manifest(folder)
+    if manifest.format != FORMAT:
+        raise CorruptCheckpoint(f"{folder}: format {manifest.format}, this version reads {FORMAT}")
+    for name in STATE_FILES:
+        try:
+            found = _sha256(folder / name)
+        except OSError as error:
+            raise CorruptCheckpoint(f"{folder / name}: {error.strerror}") from error
+        if found != manifest.sha256.get(name):
+            raise CorruptCheckpoint(f"{folder / name}: its sha256 is not the manifest's")
+    return manifest
+
+
+def load_checkpoint(
+    folder: Path, device: torch.device
+) -> tuple[dict[str, Any], dict[str, Any], Manifest]:
+    """Verify a checkpoint and read it.
+
+    Returns:
+        The model's state, the optimizer's state, and the manifest.
+
+    Raises:
+        CorruptCheckpoint: As `verify_checkpoint`.
+    """
+    manifest = verify_checkpoint(folder)
+    model, optimizer = (
+        torch.load(folder / name, map_location=device, weights_only=True) for name in STATE_FILES
+    )
+    return model, optimizer, manifest
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest good checkpoint ``ep0001``, ``ep0002``, ... in a folder; None if there is none.
+
+    A bad one is set aside as ``bad-ep0002``, with a warning, and the one before it is taken.
+    """
+    for candidate in sorted(folder.glob("ep[0-9]*"), reverse=True):
+        try:
+            verify_checkpoint(candidate)
+        except CorruptCheckpoint as error:
+            aside = candidate.with_name(f"bad-{candidate.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            candidate.replace(aside)
+            warnings.warn(f"set aside as {aside}: {error}", stacklevel=2)
+        else:
+            return candidate
+    return None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

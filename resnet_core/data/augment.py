@@ -1,0 +1,44 @@
+"""Augmentation and normalisation of whole batches, on the device."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def random_shift(images: Tensor, *, max_shift_px: int, generator: torch.Generator) -> Tensor:
+    """Move every image by its own random number of pixels, down and right; edges fill with 0.
+
+    Args:
+        images: (N, C, H, W), any type.
+        max_shift_px: Shifts are whole pixels in [-max_shift_px, max_shift_px], all equally likely.
+        generator: On the CPU; drawn from once per call.
+
+    Returns:
+        (N, C, H, W), a new tensor; the input itself if ``max_shift_px`` is 0.
+
+    Source: the padded random crop of He et al. 2015, arXiv:1512.03385, section 4.2.
+    """
+    if max_shift_px == 0:
+        return images
+    num, _, height, width = images.shape
+    offsets = torch.randint(2 * max_shift_px + 1, (2, num), generator=generator).to(images.device)
+    padded = F.pad(images, (max_shift_px,) * 4)
+    rows = (offsets[0, :, None] + torch.arange(height, device=images.device))[:, None, :, None]
+    columns = (offsets[1, :, None] + torch.arange(width, device=images.device))[:, None, None, :]
+    which = torch.arange(num, device=images.device)[:, None, None, None]
+    channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+    return padded[which, channels, rows, columns]
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images as the network takes them.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        mean: Float (3, 1, 1), on the scale 0 to 255.
+        std: Likewise, above 0.
+
+    Returns:
+        Float32 (N, 3, H, W), channels last in memory.
+    """
+    return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)

@@ -1,0 +1,130 @@
+"""Lengths of training as written in a recipe: "8ep", "100ba", "0.1dur".
+
+``ep`` counts epochs, ``ba`` batches (optimizer steps), ``dur`` is a share of the whole training.
+Lengths are exact fractions of the decimal text, so 0.1dur of 90 steps is 9 steps and not 9.000001.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import Any, Literal, Self, cast, get_args
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+DurationUnit = Literal["ep", "ba", "dur"]
+
+_UNITS: tuple[str, ...] = get_args(DurationUnit)
+_WORDS = {
+    "ep": "ep", "epoch": "ep", "epochs": "ep", "ba": "ba", "batch": "ba", "batches": "ba",
+    "step": "ba", "steps": "ba", "iterations": "ba", "dur": "dur", "duration": "dur",
+}  # fmt: skip
+_EXAMPLES = "8ep (epochs), 100ba (batches) or 0.1dur (a share of the whole training)"
+_LONGEST_TEXT = 40
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_PATTERN = re.compile(rf"({_NUMBER}) ?([A-Za-z%]+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of training: a number that is 0 or more, and its unit.
+
+    Equal lengths in one unit are equal and hash alike ("1ep" and "1.0ep"); lengths in different
+    units never are, because how they compare depends on the data set.
+
+    Attributes:
+        value: How many of the unit, exact; whole for ``ba``.
+        unit: ``ep`` epochs, ``ba`` optimizer steps, ``dur`` share of the whole training.
+    """
+
+    value: Fraction
+    unit: DurationUnit
+
+    def __post_init__(self) -> None:
+        if self.value < 0:
+            raise ValueError(f"a duration is 0 or more, got {self.value}{self.unit}")
+        if self.unit == "ba" and self.value.denominator != 1:
+            raise ValueError(f"batches are whole, got {float(self.value):g}ba")
+        if 10**_LONGEST_TEXT % self.value.denominator != 0:
+            raise ValueError(f"a duration is a decimal number, got {self.value}{self.unit}")
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read a duration as written in a recipe.
+
+        Args:
+            text: A number and a unit, such as "8ep"; a Duration is returned as it is.
+
+        Raises:
+            ValueError: If the unit is missing or unknown, or the number is not 0 or more.
+        """
+        if isinstance(text, cls):
+            return text
+        if isinstance(text, int | float) and not isinstance(text, bool):
+            raise ValueError(_without_unit(str(text)))
+        if not isinstance(text, str):
+            raise ValueError(f"a duration is text such as {_EXAMPLES}, got {text!r}")
+        match = _PATTERN.fullmatch(text.strip()) if len(text) <= _LONGEST_TEXT else None
+        if match is None:
+            raise ValueError(_why_unreadable(text.strip()))
+        number, unit = match.groups()
+        if unit not in _UNITS:
+            near = get_close_matches(unit.lower(), _WORDS, n=1)
+            hint = f"did you mean {number}{_WORDS[near[0]]}? " if near else ""
+            raise ValueError(f"unknown unit {unit!r} in {text!r}; {hint}write {_EXAMPLES}")
+        return cls(Fraction(number), cast(DurationUnit, unit))
+
+    def steps(self, steps_per_epoch: int, total_steps: int | None = None) -> int:
+        """Number of optimizer steps, rounded to the nearest whole step, halves up.
+
+        Args:
+            steps_per_epoch: Optimizer steps in one epoch, at least 1.
+            total_steps: Steps of the whole training; needed by ``dur`` only.
+
+        Raises:
+            ValueError: If ``steps_per_epoch`` is below 1, or ``dur`` has no ``total_steps``.
+        """
+        if steps_per_epoch < 1:
+            raise ValueError(f"steps_per_epoch must be at least 1, got {steps_per_epoch}")
+        if self.unit == "dur" and total_steps is None:
+            raise ValueError(f"{self} is a share of the whole training: give total_steps")
+        scale = {"ep": steps_per_epoch, "ba": 1, "dur": total_steps or 0}[self.unit]
+        return math.floor(self.value * scale + Fraction(1, 2))
+
+    def __str__(self) -> str:
+        whole, rest = divmod(self.value, 1)
+        digits = str(int(rest * 10**_LONGEST_TEXT)).rjust(_LONGEST_TEXT, "0").rstrip("0")
+        return f"{whole}{'.' + digits if digits else ''}{self.unit}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {
+            "type": "string",
+            "pattern": rf"^{_NUMBER} ?(ep|ba|dur)$",
+            "examples": ["8ep", "100ba", "0.1dur"],
+        }
+
+
+def _without_unit(number: str) -> str:
+    return f"{number} has no unit; write {_EXAMPLES}"
+
+
+def _why_unreadable(text: str) -> str:
+    if not text:
+        return f"a duration is empty; write {_EXAMPLES}"
+    if text.startswith("-"):
+        return f"a duration is 0 or more, got {text!r}"
+    if re.fullmatch(_NUMBER, text, re.ASCII):
+        return _without_unit(text)
+    return f"cannot read {text[:_LONGEST_TEXT]!r} as a duration; write {_EXAMPLES}"

@@ -1,0 +1,1 @@
+"""Hyper-parameter sweeps for ResNet image classifiers, on Ray, tracked in MLflow."""

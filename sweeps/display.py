@@ -1,0 +1,175 @@
+"""What one sees while a sweep runs: a live panel on a terminal, dated lines elsewhere.
+
+Everything goes to stderr; stdout belongs to the answer.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.results import SweepResult, read_result
+from sweeps.spec import Sweep
+from sweeps.storage import SweepFolder, TrialRecord
+
+HEARTBEAT_SECONDS = 60.0
+REFRESHES_PER_SECOND = 2.0
+
+
+class Display:
+    """Told of every event by the driver; this one shows nothing."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @contextmanager
+    def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
+        """Show the sweep while the block runs."""
+        yield
+
+    def line(self, text: str) -> None:
+        """Say something that is no trial's event."""
+        self.console.print(text, markup=False, highlight=False)
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial was given to a gang."""
+
+    def epoch(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        """A trial has completed an epoch."""
+
+    def ended(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        """A trial has ended; ``metrics`` are its last epoch's, empty if it had none."""
+
+
+class Lines(Display):
+    """One dated line per event, and a heartbeat each minute: for logs and pipes."""
+
+    @contextmanager
+    def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
+        """Show the sweep while the block runs."""
+        self._metric = sweep.spec.objective.metric
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(HEARTBEAT_SECONDS):
+                self.line(_summary(read_result(folder, sweep), sweep))
+
+        heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        heart.start()
+        self.line(f"sweep {folder.name}: {sweep.spec.search.trials} trials, {folder.path}")
+        try:
+            yield
+        finally:
+            done.set()
+            heart.join()
+
+    def line(self, text: str) -> None:
+        """One line, dated to the second, local time."""
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.console.print(f"{now} {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial was given to a gang."""
+        self.line(f"{record.name}: started")
+
+    def epoch(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        """A trial has completed an epoch."""
+        self.line(
+            f"{record.id}: epoch {metrics['epoch']}/{metrics['num_epochs']} "
+            f"train_loss={metrics['train_loss']:.4f} {self._metric}={metrics[self._metric]:.4f} "
+            f"{metrics['images_per_second']:.0f} images/s"
+        )
+
+    def ended(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        """A trial has ended."""
+        value = f" {self._metric}={metrics[self._metric]:.4f}" if metrics else ""
+        reason = f" ({record.reason})" if record.reason else ""
+        self.line(f"{record.id}: {record.status}{reason}{value}")
+
+
+class LivePanel(Display):
+    """A panel that stays in place: counts, best against the recipe, a line per running trial."""
+
+    @contextmanager
+    def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
+        """Show the sweep while the block runs."""
+        self._running: dict[int, tuple[TrialRecord, dict[str, Any]]] = {}
+        self._result = read_result(folder, sweep)
+        self._folder, self._sweep = folder, sweep
+        self._started = time.monotonic() - self._result.state.wall_seconds
+        with Live(
+            get_renderable=self._render,
+            console=self.console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+        ):
+            yield
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial was given to a gang."""
+        self._running[record.index] = (record, {})
+
+    def epoch(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        """A trial has completed an epoch."""
+        self._running[record.index] = (record, metrics)
+
+    def ended(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
+        """A trial has ended."""
+        self._running.pop(record.index, None)
+        self._result = read_result(self._folder, self._sweep)
+
+    def _render(self) -> RenderableType:
+        trials = self._sweep.spec.search.trials
+        ended = sum(row.record.ended for row in self._result.rows)
+        seconds = time.monotonic() - self._started
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=trials, completed=ended, width=30),
+            f"{ended}/{trials} trials ended",
+            f"{int(seconds // 60)}:{int(seconds % 60):02d}",
+        )
+        running = Table.grid(padding=(0, 2))
+        metric = self._result.objective.metric
+        for record, metrics in list(self._running.values()):
+            if metrics:
+                running.add_row(
+                    escape(record.name),
+                    f"epoch {metrics['epoch']}/{metrics['num_epochs']}",
+                    f"{metric} {metrics[metric]:.4f}",
+                    f"{metrics['images_per_second']:.0f} images/s",
+                )
+            else:
+                running.add_row(escape(record.name), "first epoch", "", "")
+        body = Group(head, Text(_summary(self._result, self._sweep)), Text(), running)
+        return Panel(body, title=escape(self._folder.name), title_align="left", expand=True)
+
+
+def display_for(console: Console) -> Display:
+    """A live panel if the console is a terminal, else dated lines."""
+    return LivePanel(console) if console.is_terminal else Lines(console)
+
+
+def _summary(result: SweepResult, sweep: Sweep) -> str:
+    counts = ", ".join(
+        f"{number} {status.replace('_', ' ')}"
+        for status in ("completed", "stopped_early", "failed", "running")
+        if (number := result.count(status))
+    )
+    metric = result.objective.metric
+    best, baseline = result.best, result.baseline
+    parts = [f"{counts or 'starting'} of {sweep.spec.search.trials}"]
+    if best is not None:
+        parts.append(f"best {metric} {best.value:.4f} ({best.record.id})")
+    if baseline is not None:
+        parts.append(f"recipe {baseline.value:.4f}")
+    return "; ".join(parts)

@@ -1,0 +1,220 @@
+"""The mailbox between Tune's trainables and the gangs that train for them.
+
+One exchange serves a whole sweep, as an asynchronous Ray actor that needs no CPU of its own (see
+`gang.py`); the class itself knows nothing of Ray. A trainable posts a *command* (one trial) to its
+gang and waits for *items* (one per epoch); rank 0 of the gang reports an item and every rank asks
+for the *verdict*, go on or stop. A verdict is a recorded fact for (command, epoch), so all ranks
+read the same one without touching the training process group, and a worker that was restarted
+reads it again.
+
+The verdict for an epoch is "go" once the trainable asks for the item after it, which is what Tune
+makes it do after its scheduler has seen the epoch. So a stopped trial trains no step beyond the
+epoch at which it was stopped, and its slot is free at once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_DELIVERIES = 3
+"""A command is handed to a (restarted) gang at most this often: a trial that kills its workers each
+time must fail alone, not keep the slot for ever."""
+
+
+@dataclass
+class _Mailbox:
+    """The state of one gang."""
+
+    number: int = 0  # of the newest command, counted from 1
+    command: dict[str, Any] | None = None
+    taken: dict[str, Any] | None = None  # the command as rank 0 took it, for the other ranks
+    deliveries: int = 0
+    items: deque[dict[str, Any]] = field(default_factory=deque)
+    reported_epoch: int = 0
+    go_until_epoch: int = 0
+    ended: bool = True  # the command has seen its last item
+    closed: bool = False
+    placement_group: Any = None
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+class Exchange:
+    """Commands, items and verdicts of every gang of one sweep."""
+
+    def __init__(self) -> None:
+        self._mailboxes: dict[str, _Mailbox] = {}
+        self._interrupted = False
+
+    def _mailbox(self, gang: str) -> _Mailbox:
+        return self._mailboxes.setdefault(gang, _Mailbox())
+
+    # ---- the trainable's side -----------------------------------------------------------------
+
+    async def start_trial(self, gang: str, command: dict[str, Any]) -> int:
+        """Give the gang its next command; whatever it was doing before gets the verdict stop.
+
+        Returns:
+            The command's number, counted from 1; the other calls name it.
+        """
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.number += 1
+            box.command = command
+            box.taken = None
+            box.deliveries = 0
+            box.items.clear()
+            box.reported_epoch = box.go_until_epoch = 0
+            box.ended = False
+            box.changed.notify_all()
+            return box.number
+
+    async def next_item(
+        self, gang: str, *, after_epoch: int, timeout_seconds: float
+    ) -> dict[str, Any] | None:
+        """Let the gang go on after ``after_epoch`` and wait for its next item.
+
+        Returns:
+            The item, ``{"kind": "interrupted"}`` once `interrupt` was called, or None when
+            ``timeout_seconds`` have passed, so that the caller can look whether the gang lives.
+        """
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.go_until_epoch = max(box.go_until_epoch, after_epoch)
+            box.changed.notify_all()
+            if not await _wait(box, lambda: bool(box.items) or self._interrupted, timeout_seconds):
+                return None
+            return {"kind": "interrupted"} if self._interrupted else box.items.popleft()
+
+    async def close(self, gang: str) -> Any:
+        """Tell the workers to leave after the epoch they are in.
+
+        Returns:
+            The placement group the gang runs in, None if none of its workers ever came up.
+        """
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.closed = True
+            box.changed.notify_all()
+            return box.placement_group
+
+    async def interrupt(self) -> None:
+        """Wake every trainable that waits: the sweep is being interrupted."""
+        self._interrupted = True
+        for box in self._mailboxes.values():
+            async with box.changed:
+                box.changed.notify_all()
+
+    # ---- the workers' side --------------------------------------------------------------------
+
+    async def attach(self, gang: str, placement_group: Any) -> None:
+        """Rank 0 has come up, for the first time or after a restart.
+
+        What an earlier rank 0 took is forgotten: the other ranks must start from the checkpoint
+        that this one will choose. The group is kept so that an abandoned gang can be removed.
+        """
+        box = self._mailbox(gang)
+        box.placement_group = placement_group
+        box.taken = None
+
+    async def next_command(self, gang: str, *, after: int) -> dict[str, Any] | None:
+        """Wait, as rank 0, for a command numbered above ``after`` that has not ended.
+
+        A gang that was restarted passes 0 and gets the command it was working on again.
+
+        Returns:
+            The command with its ``number``, or None when the gang is closed.
+        """
+        box = self._mailbox(gang)
+        async with box.changed:
+            while True:
+                await _wait(box, lambda: box.closed or (box.number > after and not box.ended))
+                if box.closed or box.command is None:
+                    return None
+                if box.deliveries < MAX_DELIVERIES:
+                    box.deliveries += 1
+                    return {**box.command, "number": box.number}
+                _end(box, {"kind": "failed", "reason": "worker", "error": _DIED.format(box)})
+
+    async def take(self, gang: str, command: dict[str, Any]) -> None:
+        """Rank 0 starts on the command, as it stands now; the other ranks follow it."""
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.taken = command
+            box.changed.notify_all()
+
+    async def follow(self, gang: str, *, after: int) -> dict[str, Any] | None:
+        """Wait, as any other rank, for the command that rank 0 took; None when closed."""
+        box = self._mailbox(gang)
+
+        def ready() -> bool:
+            return box.closed or (
+                box.taken is not None and box.taken["number"] > after and not box.ended
+            )
+
+        async with box.changed:
+            await _wait(box, ready)
+            return None if box.closed else box.taken
+
+    async def report(
+        self, gang: str, number: int, epoch: int, item: dict[str, Any] | None, *, last: bool
+    ) -> bool:
+        """Report an epoch and wait for the verdict.
+
+        Args:
+            gang: Whose epoch it is.
+            number: The command it belongs to.
+            epoch: Completed epochs, from 1.
+            item: What the trainable gets; None from every rank but 0. An epoch that was reported
+                before a restart is not handed on twice.
+            last: Whether the command ends with this epoch.
+
+        Returns:
+            True to train on, False to leave this trial.
+        """
+        box = self._mailbox(gang)
+        async with box.changed:
+            if box.number != number or box.closed:
+                return False
+            if item is not None and epoch > box.reported_epoch:
+                box.reported_epoch = epoch
+                if last:
+                    _end(box, item)
+                else:
+                    box.items.append(item)
+                    box.changed.notify_all()
+            if last:
+                return False
+            await _wait(
+                box,
+                lambda: box.number != number or box.closed or box.go_until_epoch >= epoch,
+            )
+            return box.number == number and not box.closed
+
+    async def fail(self, gang: str, number: int, item: dict[str, Any]) -> None:
+        """End the command because a rank raised; later reports of other ranks count for nothing."""
+        box = self._mailbox(gang)
+        async with box.changed:
+            if box.number == number and not box.ended:
+                _end(box, item)
+
+
+_DIED = "the workers died {0.deliveries} times while they trained this trial"
+
+
+def _end(box: _Mailbox, item: dict[str, Any]) -> None:
+    box.items.append(item)
+    box.ended = True
+    box.changed.notify_all()
+
+
+async def _wait(
+    box: _Mailbox, condition: Callable[[], bool], timeout_seconds: float | None = None
+) -> bool:
+    """Wait for the condition, holding the mailbox's lock; False if the time ran out."""
+    try:
+        await asyncio.wait_for(box.changed.wait_for(condition), timeout_seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""A gang: one Ray Train worker group that stays up and trains one trial after another.
+
+Process start, imports, the process group and the data set in memory are paid once per gang, not
+once per trial. `worker.serve` is what its workers run; `exchange.py` is how they are told what.
+"""
+
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.util import remove_placement_group
+
+from sweeps import worker
+from sweeps.exchange import Exchange
+from sweeps.spec import ObjectiveConfig, ResourcesConfig
+
+MAX_RESTARTS = 20
+"""Of one gang's workers; then its trial is tried again on a gang of its own. A trial that kills
+its workers is given up by the exchange long before."""
+
+
+@dataclass(frozen=True)
+class GangConfig:
+    """What every gang of a sweep has in common."""
+
+    exchange: Any  # the actor handle of the Exchange
+    resources: ResourcesConfig
+    objective: ObjectiveConfig
+    storage: Path  # for Ray Train's own small files
+
+
+def start_exchange() -> Any:
+    """Start the sweep's exchange as an actor on the driver's node, without a CPU of its own."""
+    # The limit is on waiting calls, one per worker and trainable, not on threads.
+    return ray.remote(num_cpus=0, max_concurrency=100_000)(Exchange).remote()
+
+
+class Gang:
+    """A worker group that is starting or up, seen from the trainable that owns it.
+
+    The `TorchTrainer` runs in a thread of the trainable's process, so that the gang dies with its
+    owner: Ray ends the actors of a dead owner.
+    """
+
+    def __init__(self, config: GangConfig) -> None:
+        self.name = f"gang-{uuid.uuid4().hex[:12]}"  # new each time: Train resumes by name
+        self._config = config
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        resources = self._config.resources
+        on_gpu = resources.gpus_per_worker > 0
+        per_worker = {"CPU": resources.cpus_per_worker}
+        if on_gpu:
+            per_worker["GPU"] = resources.gpus_per_worker
+        trainer = TorchTrainer(
+            worker.serve,
+            train_loop_config={
+                "exchange": self._config.exchange,
+                "gang": self.name,
+                "objective": self._config.objective,
+                "threads": resources.torch_threads,
+            },
+            scaling_config=ScalingConfig(
+                num_workers=resources.workers_per_trial,
+                use_gpu=on_gpu,
+                resources_per_worker=per_worker,
+                placement_strategy="PACK",
+            ),
+            run_config=RunConfig(
+                name=self.name,
+                storage_path=str(self._config.storage),
+                failure_config=FailureConfig(max_failures=MAX_RESTARTS),
+            ),
+        )
+        try:
+            trainer.fit()
+        except Exception as failure:  # noqa: BLE001  raised again by check(), in the trainable
+            self._failure = failure
+
+    def check(self) -> None:
+        """Raise RuntimeError if the gang has ended although nobody closed it."""
+        if not self._thread.is_alive():
+            raise RuntimeError(f"{self.name} has ended: {self._failure}") from self._failure
+
+    def close(self, *, timeout_seconds: float = 10.0) -> None:
+        """Let idle workers leave; take the resources from workers that are still training.
+
+        Every process and placement group is given back when this returns, with or without Ray's
+        dashboard.
+        """
+        placement_group = ray.get(self._config.exchange.close.remote(self.name))
+        self._thread.join(timeout_seconds)
+        if self._thread.is_alive() and placement_group is not None:
+            remove_placement_group(placement_group)

@@ -1,0 +1,231 @@
+"""Running a sweep: from a validated file to ended trials, test results and a closed parent run.
+
+The driver keeps no state that matters: what is known stands in the sweep's folder. Running the
+same sweep again therefore means going on with it; Tune's own experiment state is not used (it
+loses what came after its last snapshot, and cannot grow).
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+import ray
+from ray import tune
+
+from sweeps.display import Display
+from sweeps.environment import describe_environment
+from sweeps.gang import GangConfig, start_exchange
+from sweeps.recorder import Recorder
+from sweeps.results import SweepResult, read_result
+from sweeps.search import SweepSearch
+from sweeps.spec import Sweep
+from sweeps.stopping import AshaScheduler, build_rungs
+from sweeps.storage import SweepFolder, SweepState, write_atomically
+from sweeps.tracking import Tracker
+from sweeps.trial import TrialTrainable
+from sweeps.worker import test_checkpoints
+
+TRIES_PER_TRIAL = 2
+"""How often a trial is begun whose gang or trainable died; each goes on from its checkpoint."""
+
+_RAY_ENVIRONMENT = {
+    # Train's controller looks after its workers this often; 2 s by default.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Workers and trainables stay in the folder the driver was started in.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+_TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no csv, json, TensorBoard files: `spool.py`
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `_Interrupts` wakes the trainables first
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshot is not used
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def begin(folder: SweepFolder, sweep: Sweep) -> None:
+    """Write down what is going to be run, once; call it with the folder locked."""
+    if folder.exists:
+        return
+    folder.trials_path.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder.path / "sweep.yaml", sweep.text)
+    write_atomically(folder.sweep_file, sweep.resolved_yaml())
+    write_atomically(folder.path / "environment.json", describe_environment())
+    folder.write_state(SweepState(id=uuid.uuid4().hex, started_at=time.time()))
+
+
+def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
+    """Run the sweep to its end, or go on with it; call it with the folder locked.
+
+    Args:
+        sweep: What to run; its trials that have ended already are not run again.
+        folder: Its folder, `begin` was called on it.
+        display: Told of every event.
+
+    Returns:
+        The rows; ``state.status`` is ``finished`` or ``interrupted``.
+    """
+    started = time.monotonic()
+    before = folder.read_state()
+    folder.write_state(replace(before, status="running"))
+    for record in folder.read_records():
+        if not record.ended:
+            folder.write_record(replace(record, status="pending"))
+    tracker = Tracker(sweep, folder)
+    tracker.start()
+    status: Literal["finished", "interrupted"] = "interrupted"
+    test = before.test
+    try:
+        with _ray(), display.following(folder, sweep):
+            status = _tune(sweep, folder, display)
+            if status == "finished" and not test:
+                test = _test(sweep, folder)
+    finally:
+        wall_seconds = before.wall_seconds + time.monotonic() - started
+        folder.write_state(replace(before, status=status, wall_seconds=wall_seconds, test=test))
+        if not tracker.finish():
+            display.line(f"not everything has reached {tracker.uri}; run the sweep again to send it")
+    return read_result(folder, sweep)
+
+
+@contextmanager
+def _ray() -> Iterator[None]:
+    """Connect to ``$RAY_ADDRESS``, or run a private Ray that leaves nothing behind."""
+    os.environ.update(_TUNE_ENVIRONMENT)
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        # Ray's job submission does not pass the address on; without it Train's helpers of the
+        # workers may find another Ray instance of the host.
+        env_vars = {**_RAY_ENVIRONMENT, "RAY_ADDRESS": address}
+        ray.init(
+            address=address,
+            runtime_env={"env_vars": env_vars},
+            log_to_driver=False,
+            logging_level="WARNING",
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    os.environ.update(_RAY_ENVIRONMENT)
+    folder = tempfile.mkdtemp(prefix="sweeps-")
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="WARNING",
+            _temp_dir=folder,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tune(
+    sweep: Sweep, folder: SweepFolder, display: Display
+) -> Literal["finished", "interrupted"]:
+    spec = sweep.spec
+    search = SweepSearch(sweep, folder)
+    if search.num_left == 0:
+        return "finished"
+    exchange = start_exchange()
+    scratch = folder.path / ".ray"  # Ray wants a place on shared storage; nothing in it is kept
+    gang = GangConfig(exchange, spec.resources, spec.objective, scratch)
+    scheduler = None
+    if spec.early_stopping is not None:
+        histories = {r.index: folder.history(r) for r in folder.read_records()}
+        rungs = build_rungs(spec.early_stopping.asha, spec.objective, histories)
+        scheduler = AshaScheduler(rungs, spec.objective.metric)
+    tuner = tune.Tuner(
+        # Next to no resources for the trainable itself: the gang needs them.
+        tune.with_resources(tune.with_parameters(TrialTrainable, gang=gang), {"memory": 1}),
+        tune_config=tune.TuneConfig(
+            search_alg=search,
+            scheduler=scheduler,
+            num_samples=search.num_left,
+            max_concurrent_trials=spec.resources.max_concurrent_trials,
+            reuse_actors=spec.resources.reuse_workers,
+            trial_name_creator=lambda trial: f"t{trial.config['index']:04d}",
+            trial_dirname_creator=lambda trial: f"t{trial.config['index']:04d}-{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name=f"tune-{uuid.uuid4().hex[:8]}",
+            storage_path=str(scratch),
+            callbacks=[Recorder(sweep, folder, search, display)],
+            failure_config=tune.FailureConfig(max_failures=TRIES_PER_TRIAL - 1),
+            # Checkpoints are the workers' business; Tune has none to keep.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    try:
+        with _Interrupts(exchange) as interrupts:
+            tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if not interrupts.seen:
+        return "finished"
+    for record in folder.read_records():
+        if not record.ended:
+            folder.write_record(replace(record, status="pending"))
+    return "interrupted"
+
+
+class _Interrupts:
+    """Ctrl-C and SIGTERM end the sweep cleanly; a second one ends the process.
+
+    Tune leaves its loop on SIGUSR1. The trainables it then waits for are woken first, they would
+    otherwise wait for the end of their epoch.
+    """
+
+    def __init__(self, exchange: Any) -> None:
+        self._exchange = exchange
+        self.seen = False
+
+    def __enter__(self) -> "_Interrupts":
+        self._previous = {
+            number: signal.signal(number, self._interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        self.seen = True
+        for known, handler in self._previous.items():
+            signal.signal(known, handler)
+        # In a thread: the signal may have come in the middle of a call to Ray.
+        threading.Thread(target=self._exchange.interrupt.remote, daemon=True).start()
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def _test(sweep: Sweep, folder: SweepFolder) -> dict[str, dict[str, float]]:
+    """Loss and accuracy on the test split, of the recipe and of the best trial, in one task."""
+    result = read_result(folder, sweep)
+    rows = {row.record.id: row for row in (result.baseline, result.best) if row is not None}
+    if not rows:
+        return {}
+    checkpoints = [
+        folder.trial_folder(row.record) / "checkpoints" / f"ep{row.epochs:04d}"
+        for row in rows.values()
+    ]
+    resources = sweep.spec.resources
+    task = ray.remote(num_cpus=resources.cpus_per_worker, num_gpus=resources.gpus_per_worker)(
+        test_checkpoints
+    )
+    metrics = ray.get(task.remote(checkpoints, resources.torch_threads))
+    return dict(zip(rows, metrics, strict=True))

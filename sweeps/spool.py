@@ -1,0 +1,63 @@
+"""A trial's epochs on disk: one line per epoch, appended by rank 0, read by everybody else.
+
+The file is the trial's own history: the terminal's table, the searcher's and the stopping rule's
+memory after a restart, and what is shipped to MLflow all come from it. Each line carries its CRC,
+so a line torn by a killed worker is seen and dropped, and an epoch that a resumed trial repeats is
+written once.
+"""
+
+import json
+import os
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "metrics.jsonl"
+
+
+class Spool:
+    """The history of one trial, in its folder."""
+
+    def __init__(self, trial_folder: Path) -> None:
+        self.path = trial_folder / FILE_NAME
+
+    def read(self, *, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Read the epochs from a byte offset on.
+
+        Args:
+            offset: Where an earlier read ended, in bytes; 0 is the beginning.
+
+        Returns:
+            The points in the order written, and the offset behind the last whole line.
+        """
+        if not self.path.exists():
+            return [], offset
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            lines = file.read().splitlines(keepends=True)
+        points = []
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break  # still being written, or torn
+            offset += len(line)
+            checksum, _, body = line.partition(b" ")
+            if checksum == _checksum(body):
+                points.append(json.loads(body))
+        return points, offset
+
+    def append(self, point: dict[str, Any]) -> None:
+        """Write one epoch down with the ``time`` (Unix seconds), unless it stands there already."""
+        points, end = self.read()
+        if any(known["epoch"] >= point["epoch"] for known in points):
+            return
+        body = json.dumps({**point, "time": time.time()}, sort_keys=True).encode() + b"\n"
+        with self.path.open("ab") as file:
+            file.truncate(end)  # a torn last line would swallow this one
+            file.write(_checksum(body) + b" " + body)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _checksum(body: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(body)

@@ -1,0 +1,317 @@
+"""MLflow as a mirror of the sweep's folder; the only file that imports mlflow.
+
+Training never talks to MLflow. Rank 0 writes each epoch to the trial's spool (`spool.py`); one
+shipper thread in the driver reads the spools and sends what is new, and moves its mark only after
+the server accepted. A server that is away delays the mirror and nothing else, and whatever was not
+sent is sent by the next driver of the sweep. Sending a point twice is harmless: MLflow keeps one
+point per (run, metric, timestamp, step, value).
+"""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sweeps.results import best_epoch
+from sweeps.spec import Sweep
+from sweeps.spool import Spool
+from sweeps.storage import SweepFolder, TrialRecord, home, write_atomically
+
+SHIP_SECONDS = 1.0
+METRICS = (
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "val_top5_accuracy",
+    "learning_rate",
+    "images_per_second",
+    "epoch",
+    "elapsed_seconds",
+)
+_LOG = logging.getLogger(__name__)
+# MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def tracking_uri(uri: str | None) -> str:
+    """As the sweep file says, else ``$MLFLOW_TRACKING_URI``, else ``mlflow.db`` in `home`."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a trial is mirrored: ``tracking.json`` in its folder."""
+
+    run_id: str
+    offset: int = 0  # bytes of the spool
+    points: int = 0  # epochs sent
+    status: str = "running"  # of the trial, as the run shows it
+
+    @staticmethod
+    def read(folder: Path) -> "Mark | None":
+        """The trial's mark, None before its run was created."""
+        file = folder / "tracking.json"
+        return Mark(**json.loads(file.read_text())) if file.exists() else None
+
+    def write(self, folder: Path) -> "Mark":
+        """Write the mark and return it."""
+        write_atomically(folder / "tracking.json", json.dumps(asdict(self)))
+        return self
+
+
+class Tracker:
+    """The shipper of one sweep: a thread that mirrors the folder until `finish`.
+
+    Args:
+        sweep: The sweep, for names, params and the tracking section.
+        folder: Its folder, which is all that the mirror is made from.
+    """
+
+    def __init__(self, sweep: Sweep, folder: SweepFolder) -> None:
+        self.uri = tracking_uri(sweep.spec.tracking.uri)
+        self._sweep = sweep
+        self._folder = folder
+        self._stop = threading.Event()
+        self._client: Any = None
+        self._experiment_id = ""
+        self._parent_run_id = ""
+        self._complained = ""
+        self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
+
+    def start(self) -> None:
+        """Begin mirroring; returns at once, MLflow is imported in the thread."""
+        self._thread.start()
+
+    def finish(self, *, timeout_seconds: float = 120.0) -> bool:
+        """Mirror what is left and close the parent run.
+
+        Returns:
+            Whether everything has arrived; if not, the next driver of the sweep goes on.
+        """
+        self._stop.set()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive() and self._ship_all(last=True)
+
+    def _run(self) -> None:
+        while not self._stop.wait(SHIP_SECONDS if self._client else 0):
+            self._ship_all(last=False)
+
+    def _ship_all(self, *, last: bool) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if not self._parent_run_id:
+                self._connect()
+            for record in self._folder.read_records():
+                self._ship(record)
+            if last:
+                self._close_parent()
+        except (MlflowException, OSError) as error:
+            # requests' errors are OSErrors. Said once per kind, not once per second.
+            if (text := f"{type(error).__name__}: {str(error).splitlines()[0]}") != self._complained:
+                self._complained = text
+                _LOG.warning("tracking at %s is behind: %s", self.uri, text)
+            return False
+        self._complained = ""
+        return True
+
+    # ---- once per driver ----------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        for name, value in (_PATIENCE | _QUIET).items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        if self._client is None:
+            if self.uri.startswith("sqlite:///"):
+                Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            self._client = MlflowClient(self.uri)
+        name = self._sweep.spec.experiment_name
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            # A database has no server to keep artifacts: they lie beside it, by absolute path.
+            root = None
+            if self.uri.startswith("sqlite:///"):
+                root = (
+                    Path(self.uri.removeprefix("sqlite:///")).parent.resolve() / "mlartifacts"
+                ).as_uri()
+            self._experiment_id = self._client.create_experiment(
+                name, artifact_location=f"{root}/{name}" if root else None
+            )
+        else:
+            self._experiment_id = experiment.experiment_id
+
+        state = self._folder.read_state()
+        found = self._find_runs(f"tags.`sweep.id` = '{state.id}' and tags.`sweep.role` = 'sweep'")
+        if found:
+            self._parent_run_id = found[0].info.run_id
+            self._client.update_run(self._parent_run_id, status="RUNNING")
+            return
+        tags = {"sweep.id": state.id, "sweep.name": self._folder.name, "sweep.role": "sweep"}
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=round(state.started_at * 1000),
+            run_name=self._folder.name,
+            tags=tags,
+        )
+        for file in ("sweep.yaml", "resolved.yaml", "environment.json"):
+            self._client.log_artifact(run.info.run_id, str(self._folder.path / file))
+        self._parent_run_id = run.info.run_id
+
+    def _find_runs(self, condition: str) -> list[Any]:
+        return self._client.search_runs([self._experiment_id], condition, max_results=1)
+
+    def _close_parent(self) -> None:
+        state = self._folder.read_state()
+        for trial, metrics in state.test.items():
+            for name, value in metrics.items():
+                self._client.log_metric(self._parent_run_id, f"test_{name}_{trial}", value)
+        status = "FINISHED" if state.status == "finished" else "KILLED"
+        self._client.set_terminated(self._parent_run_id, status)
+
+    # ---- once per trial -----------------------------------------------------------------------
+
+    def _ship(self, record: TrialRecord) -> None:
+        folder = self._folder.trial_folder(record)
+        mark = Mark.read(folder)
+        if mark is None:
+            if record.status == "pending":
+                return
+            mark = self._open_run(record).write(folder)
+        points, offset = Spool(folder).read(offset=mark.offset)
+        if points:
+            self._client.log_batch(mark.run_id, metrics=_entities(points))
+            mark = replace(mark, offset=offset, points=mark.points + len(points)).write(folder)
+        if mark.status != record.status:
+            if record.ended:
+                self._close_run(record, mark.run_id)
+            elif record.status == "running":  # resumed
+                self._client.update_run(mark.run_id, status="RUNNING")
+            else:  # interrupted
+                self._client.set_terminated(mark.run_id, "KILLED")
+            replace(mark, status=record.status).write(folder)
+
+    def _open_run(self, record: TrialRecord) -> Mark:
+        from mlflow.entities import Param
+
+        state = self._folder.read_state()
+        # The driver may have died between creating the run and writing its mark.
+        found = self._find_runs(
+            f"tags.`sweep.id` = '{state.id}' and tags.`sweep.trial` = '{record.id}'"
+        )
+        if found:
+            run_id = found[0].info.run_id
+        else:
+            tags = {
+                "mlflow.parentRunId": self._parent_run_id,
+                "sweep.id": state.id,
+                "sweep.name": self._folder.name,
+                "sweep.role": "trial",
+                "sweep.trial": record.id,
+                "trial.status": "running",
+            }
+            run = self._client.create_run(self._experiment_id, run_name=record.name, tags=tags)
+            run_id = run.info.run_id
+        params = self._params(record)
+        self._client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+        recipe = self._sweep.recipe_for(record.overrides)
+        self._client.log_text(run_id, recipe.to_yaml(), "recipe.yaml")
+        return Mark(run_id)
+
+    def _params(self, record: TrialRecord) -> dict[str, str]:
+        """What varies in this sweep, as it stands in this trial, and the whole model section."""
+        data = self._sweep.recipe_for(record.overrides).to_dict()
+        params = {f"model.{key}": value for key, value in data["model"].items()}
+        for path in self._sweep.spec.space:
+            value: Any = data
+            for part in path.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            params[path] = value
+        return {_param_key(key): _param_value(value) for key, value in params.items()}
+
+    def _close_run(self, record: TrialRecord, run_id: str) -> None:
+        folder = self._folder.trial_folder(record)
+        self._client.set_tag(run_id, "trial.status", record.status)
+        if record.reason:
+            self._client.set_tag(run_id, "trial.reason", record.reason)
+        if record.error:
+            self._client.log_text(run_id, record.error, "error.txt")
+        history = self._folder.history(record)
+        if history:
+            best = best_epoch(history, self._sweep.spec.objective)
+            checkpoint = folder / "checkpoints" / f"ep{best:04d}"
+            for name in ("model.pt", "manifest.json"):
+                if (checkpoint / name).exists():
+                    self._client.log_artifact(run_id, str(checkpoint / name), "best_checkpoint")
+        status = "FAILED" if record.status == "failed" else "FINISHED"
+        self._client.set_terminated(run_id, status)
+
+
+def _entities(points: list[dict[str, Any]]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, float(point[name]), round(point["time"] * 1000), point["step"])
+        for point in points
+        for name in METRICS
+    ]
+
+
+def _param_key(key: str) -> str:
+    return re.sub(r"[^\w\-. /:]", "_", key)
+
+
+def _param_value(value: Any) -> str:
+    """One text per value: 0.1 and 0.10 are the same number, and MLflow refuses a changed param."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)[:6000]
+
+
+
+def serve_dashboard(uri: str | None, port: int) -> int:
+    """Run `mlflow server` on 127.0.0.1 until Ctrl-C.
+
+    Args:
+        uri: Of the tracking database; None is `tracking_uri`'s choice.
+        port: To listen on.
+
+    Returns:
+        The server's exit status; 0 after Ctrl-C.
+
+    Raises:
+        ValueError: If the tracking store is itself a server: its dashboard is at its own address.
+    """
+    store = tracking_uri(uri)
+    if not store.startswith("sqlite:"):
+        raise ValueError(f"tracking is at {store}; open the dashboard there")
+    host = f"127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # Exactly this host: a page elsewhere must not reach the server through a name of its own.
+    command += ["--allowed-hosts", f"{host},localhost:{port}"]
+    command += ["--cors-allowed-origins", f"http://{host},http://localhost:{port}"]
+    environment = {
+        **os.environ,
+        **_QUIET,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    }
+    print(f"dashboard: http://{host}/#/experiments (Ctrl-C ends it)", file=sys.stderr)
+    # A session of its own: the server has children, and they must end with it.
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()

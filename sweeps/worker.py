@@ -1,0 +1,138 @@
+"""What a gang's workers run: take a command, train its recipe, report each epoch, take the next.
+
+A worker keeps its process, its process group and the data set in memory between trials; model,
+optimizer and random streams are new for each one, so a trial's curve depends on its recipe alone.
+"""
+
+import gc
+import shutil
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+import torch.distributed as dist
+from ray.train.torch import get_device
+from ray.util import get_current_placement_group
+
+from resnet_core import Recipe, fit
+from resnet_core.checkpoint import newest_checkpoint, read_manifest
+from resnet_core.train import EpochResult, NonFiniteLoss, evaluate_checkpoint
+from sweeps.results import best_epoch
+from sweeps.spec import ObjectiveConfig
+from sweeps.spool import Spool
+
+
+def serve(config: dict[str, Any]) -> None:
+    """Train trial after trial until the exchange closes the gang.
+
+    Args:
+        config: ``exchange`` (actor handle), ``gang`` (its name there), ``objective`` (decides
+            which checkpoints stay), ``threads`` (for torch on the CPU; None leaves torch's choice).
+    """
+    exchange, gang = config["exchange"], config["gang"]
+    context = ray.train.get_context()
+    rank, num_workers = context.get_world_rank(), context.get_world_size()
+    if config["threads"] is not None:
+        torch.set_num_threads(config["threads"])
+    if rank == 0:
+        ray.get(exchange.attach.remote(gang, get_current_placement_group()))
+    if num_workers > 1:
+        dist.barrier()  # nobody follows what a rank 0 that has died took
+
+    number = 0
+    while True:
+        next_command = exchange.next_command if rank == 0 else exchange.follow
+        command = ray.get(next_command.remote(gang, after=number))
+        if command is None:
+            return
+        number = command["number"]
+        try:
+            _train(exchange, gang, command, rank, config["objective"])
+        except Exception as error:  # noqa: BLE001  told to the exchange; the trial fails alone
+            item = {"kind": "failed", "reason": reason_of(error), "error": traceback.format_exc()}
+            ray.get(exchange.fail.remote(gang, number, item))
+            if num_workers > 1 or isinstance(error, torch.AcceleratorError):
+                # The other ranks wait in a collective, or the device's context is lost: Train
+                # starts the workers again, and they ask for the next command.
+                raise
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _train(
+    exchange: Any, gang: str, command: dict[str, Any], rank: int, objective: ObjectiveConfig
+) -> None:
+    number, folder = command["number"], Path(command["folder"])
+    checkpoints = folder / "checkpoints"
+    if rank == 0:
+        command["checkpoint"] = newest_checkpoint(checkpoints)
+        ray.get(exchange.take.remote(gang, command))
+    checkpoint: Path | None = command["checkpoint"]
+    first_step_at: list[float] = []
+    spool = Spool(folder)
+
+    def go_on(metrics: dict[str, Any]) -> bool:
+        item = {"kind": "epoch", "metrics": metrics} if rank == 0 else None
+        return ray.get(
+            exchange.report.remote(
+                gang, number, metrics["epoch"], item, last=bool(metrics["finished"])
+            )
+        )
+
+    if checkpoint is not None:
+        # The workers may have died between the checkpoint and the report: report it (again).
+        metrics = {**read_manifest(checkpoint).metrics, "first_step_at": None}
+        if rank == 0:
+            spool.append(metrics)
+        if not go_on(metrics):
+            return
+    results = fit(
+        Recipe.from_yaml(folder / "recipe.yaml"),
+        resume_from=checkpoint,
+        device=get_device(),
+        on_first_step=lambda: first_step_at.append(time.time()),
+    )
+    for result in results:
+        metrics = {**result.metrics(), "first_step_at": first_step_at[0]}
+        if rank == 0:
+            _keep_checkpoint(result, checkpoints, objective)
+            spool.append(metrics)
+        if not go_on(metrics):
+            break
+    results.close()
+
+
+def _keep_checkpoint(result: EpochResult, folder: Path, objective: ObjectiveConfig) -> None:
+    """Save the epoch; of the earlier ones only the best by the objective stays."""
+    newest = folder / f"ep{result.epoch:04d}"
+    result.save_checkpoint(newest)
+    kept = sorted(path for path in folder.glob("ep*") if path.is_dir())
+    best = best_epoch([read_manifest(path).metrics for path in kept], objective)
+    for path in kept:
+        if path not in (folder / f"ep{best:04d}", newest):
+            shutil.rmtree(path)
+
+
+def reason_of(error: Exception) -> str:
+    """The word for ``trial.reason``: nan, oom, data or error."""
+    match error:
+        case NonFiniteLoss():
+            return "nan"
+        case torch.OutOfMemoryError() | MemoryError():
+            return "oom"
+        case OSError():
+            return "data"
+        case _:
+            return "error"
+
+
+def test_checkpoints(checkpoints: list[Path], threads: int | None) -> list[dict[str, float]]:
+    """Loss and accuracy on the test split of each checkpoint; runs as one Ray task."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return [evaluate_checkpoint(checkpoint, "test") for checkpoint in checkpoints]

@@ -1,0 +1,299 @@
+import copy
+import random
+import subprocess
+import sys
+
+import optuna
+import pytest
+
+from resnet_core.yaml_source import InvalidFile
+from sweeps.spec import load_sweep
+
+RECIPE = """\
+model: {name: resnet18, num_classes: 10}
+optimizer:
+  decoupled_sgdw: {learning_rate: 2.0, momentum: 0.9, weight_decay: 5e-4}
+lr_schedulers:
+  linear_warmup: 1ep
+  cosine_decay: {T_max: 5ep}
+train_batch_size: 128
+max_duration: 6ep
+data: {digits: {}}
+"""
+HEAD = """\
+version: 1
+name: quick
+extends: recipe.yaml
+search: {trials: 12}
+space:
+"""
+DESIGN = """\
+  model.name: {choice: [resnet18, resnet34, resnet50]}
+  model.groups: {choice: [1, 4], when: {model.name: [resnet50, resnet101, resnet152]}}
+  model.width_per_group: {choice: [16, 64], when: {model.name: [resnet50, resnet101, resnet152]}}
+  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.2, 8]}
+  lr_schedulers:
+    choice:
+      - {linear_warmup: 1ep, cosine_decay: {T_max: 5ep}}
+      - {linear_warmup: 1ep, step_decay: {milestones: [4ep], gamma: 0.1}}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(space=DESIGN, sets=(), *, head=HEAD, recipe=RECIPE):
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        (tmp_path / "sweep.yaml").write_text(head + space)
+        return load_sweep(tmp_path / "sweep.yaml", sets)
+
+    return load
+
+
+@pytest.fixture
+def problems(load, tmp_path):
+    """What `load` refuses, without the folder's name."""
+
+    def problems(*args, **kwargs):
+        with pytest.raises(InvalidFile) as caught:
+            load(*args, **kwargs)
+        return [str(one).replace(f"{tmp_path}/", "") for one in caught.value.problems]
+
+    return problems
+
+
+def place(problem):
+    return problem.split(": ")[0]
+
+
+def test_the_sweep_file_of_the_design_loads(load):
+    sweep = load()
+    assert list(sweep.space) == [
+        "model.name", "model.groups", "model.width_per_group",
+        "optimizer.decoupled_sgdw.learning_rate", "lr_schedulers",
+    ]  # fmt: skip
+    assert sweep.recipe.model.name == "resnet18"
+    assert sweep.recipe_for({}) == sweep.recipe
+    assert sweep.recipe_for({"model.name": "resnet50", "model.groups": 4}).model.groups == 4
+    assert sweep.text == HEAD + DESIGN
+
+
+def test_what_is_left_out_has_a_default(load):
+    spec = load().spec
+    assert (spec.objective.metric, spec.objective.mode) == ("val_accuracy", "max")
+    assert (spec.search.algorithm, spec.search.seed) == ("tpe", 0)
+    assert spec.early_stopping is None
+    assert (spec.resources.workers_per_trial, spec.resources.reuse_workers) == (1, True)
+    assert (spec.tracking.uri, spec.experiment_name, spec.storage.path) == (None, "quick", None)
+
+
+def test_no_point_of_a_conditional_space_is_impossible_in_10000_samples(load):
+    sweep = load()
+    rng = random.Random(0)
+    for _ in range(10_000):
+        overrides = sweep.space.assemble(lambda _, domain: rng.choice(domain.values_to_check())[1])
+        model = sweep.recipe_for(overrides).model
+        assert model.name == "resnet50" or (model.groups, model.width_per_group) == (1, 64)
+
+
+def test_what_optuna_suggests_is_possible(load):
+    sweep = load()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(200):
+        overrides = sweep.space.suggest(study.ask())
+        assert sweep.recipe_for(overrides)
+
+
+def test_the_resolved_sweep_needs_no_other_file_and_is_the_same_sweep(load, tmp_path):
+    sweep = load(sets=["train_batch_size=64", "search.seed=5"])
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "resolved.yaml").write_text(sweep.resolved_yaml())
+    again = load_sweep(tmp_path / "alone" / "resolved.yaml")
+    assert again.resolved() == sweep.resolved()
+    assert again.digest() == sweep.digest()
+    assert again.recipe_for({"model.name": "resnet34"}) == sweep.recipe_for(
+        {"model.name": "resnet34"}
+    )
+
+
+def test_the_digest_changes_with_a_default_of_the_recipe_and_not_with_the_writing(load):
+    digest = load().digest()
+    assert load(recipe=RECIPE.replace("5e-4", "0.0005")).digest() == digest
+    assert load(recipe=RECIPE + "seed: 99\n").digest() != digest
+
+
+def test_the_learning_rate_of_a_trial_belongs_to_the_batch_of_trial_0(load):
+    recipe = load("  train_batch_size: {choice: [64, 128]}\n").recipe_for({"train_batch_size": 64})
+    assert (recipe.train_batch_size, recipe.lr_reference_batch_size) == (64, 128)
+
+
+def test_trials_leave_the_recipe_unchanged(load):
+    sweep = load()
+    before = copy.deepcopy(sweep.recipe_data)
+    sweep.recipe_for({"model.name": "resnet50", "optimizer.decoupled_sgdw.learning_rate": 3.0})
+    assert sweep.recipe_data == before
+
+
+def test_set_reaches_the_sweep_and_the_recipe(load):
+    sets = ["search.trials=3", "seed=5", "optimizer.decoupled_sgdw.momentum=0.5",
+            "space.model.groups.choice=[1, 2]"]  # fmt: skip
+    sweep = load(sets=sets)
+    assert sweep.spec.search.trials == 3
+    assert (sweep.recipe.seed, sweep.recipe.optimizer.decoupled_sgdw.momentum) == (5, 0.5)
+    assert sweep.space.domains["model.groups"].choice == (1, 2)
+
+
+def test_a_set_that_addresses_nothing_names_the_nearest(problems):
+    assert problems(sets=["optimzer.sgd=1", "serch.trials=2"]) == [
+        "--set optimzer.sgd=1: neither the sweep file nor the recipe has a key 'optimzer'; "
+        "did you mean 'optimizer.sgd'?",
+        "--set serch.trials=2: neither the sweep file nor the recipe has a key 'serch'; "
+        "did you mean 'search'?",
+    ]
+
+
+def test_numbers_written_as_text_reach_a_choice_as_numbers(load):
+    path = "optimizer.decoupled_sgdw.weight_decay"
+    sweep = load(f"  {path}: {{choice: ['1e-4', 5e-4]}}\n")
+    assert sweep.space.domains[path].choice == (0.0001, 0.0005)
+
+
+def test_every_problem_of_both_files_is_told_at_once(problems):
+    head = (
+        "version: 2\n"
+        "name: -x\n"
+        "extends: recipe.yaml\n"
+        "search: {trials: 0, sed: 1}\n"
+        "objective: {metric: accuracy}\n"
+        "resources: {cpus_per_worker: 0, workers_per_trial: true}\n"
+        "early_stopping: {asha: {grace_period: 1.5ep, reduction_factor: 1}}\n"
+        "budget: {trials: 4}\n"
+        "space:\n"
+    )
+    space = "  model.name: {choice: []}\n  learning_rate: {uniform: [1, 2]}\n"
+    recipe = RECIPE.replace("max_duration: 6ep", "max_duration: 6")
+    found = problems(space, head=head, recipe=recipe)
+    assert [place(one) for one in found] == [
+        "recipe.yaml:8:15", "sweep.yaml:1:10", "sweep.yaml:2:7", "sweep.yaml:4:18",
+        "sweep.yaml:4:21", "sweep.yaml:5:21", "sweep.yaml:6:30", "sweep.yaml:6:52",
+        "sweep.yaml:7:39", "sweep.yaml:7:64", "sweep.yaml:8:1", "sweep.yaml:10:24",
+        "sweep.yaml:11:3",
+    ]  # fmt: skip
+    assert "did you mean 'val_accuracy'" in found[5]
+    assert "did you mean 'seed'" in found[4]
+    assert not any("pydantic" in one or "Input" in one for one in found)
+
+
+def test_groups_on_a_basic_block_are_refused_with_the_way_out(problems):
+    space = "  model.name: {choice: [resnet34, resnet50]}\n  model.groups: {choice: [1, 4]}\n"
+    (found,) = problems(space)
+    assert place(found) == "sweep.yaml:7:3"
+    assert found.startswith(
+        "sweep.yaml:7:3: space.model.groups: 4 cannot go with model.name = 'resnet34' ("
+    )
+    assert found.endswith("; add when: {model.name: [resnet50]}")
+
+
+def test_values_outside_a_field_are_refused_in_the_words_of_the_recipe(problems):
+    space = (
+        "  optimizer.decoupled_sgdw.learning_rate: {uniform: [-1, 2]}\n"
+        "  model.name: {choice: [resnet18, resnet5O]}\n"
+        "  lr_schedulers: {choice: [{linear_warmup: 1}, {linear_warmu: 1ep}]}\n"
+        "  optimizer.decoupled_sgdw.momentum: {choice: [0.5, 2]}\n"
+    )
+    found = problems(space)
+    assert [place(one) for one in found] == [
+        "sweep.yaml:6:54", "sweep.yaml:7:35", "sweep.yaml:8:44", "sweep.yaml:8:49",
+        "sweep.yaml:9:53",
+    ]  # fmt: skip
+    assert "did you mean 'resnet50'" in found[1]
+    assert "1 has no unit" in found[2]
+    assert "did you mean 'linear_warmup'" in found[3]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("model.nam: {choice: [a]}", "no such field; did you mean 'model.name'?"),
+        ("weight_decay: {choice: [0]}", "did you mean optimizer."),
+        ("optimizer.sgd.momentum: {choice: [0]}",
+         "this recipe has no optimizer.sgd; its optimizer is decoupled_sgdw"),
+        ("seed: {uniform: [1, 2]}", "seed is a whole number; use {int: [low, high]}"),
+        ("max_duration: {int: [1, 2]}", "max_duration is not a number; list its values"),
+        ("seed: {int: [1, 9], when: {model.nam: a}}", "did you mean 'model.name'?"),
+        ("seed: {int: [1, 9], when: {model.name: resnet50}}",
+         "never true: model.name is 'resnet18' in every trial"),
+        ("seed: {int: [1, 9], when: {seed: 1}}", "conditions depend on each other: seed"),
+    ],
+    ids=["typo", "bare name", "not chosen", "float for int", "number for text",
+         "unknown condition", "never true", "circle"],
+)  # fmt: skip
+def test_a_path_or_condition_that_cannot_be_is_refused(problems, entry, message):
+    (found,) = problems(f"  {entry}\n")
+    assert found.startswith("sweep.yaml:6:")
+    assert message in found
+
+
+def test_conditions_that_each_hold_but_never_together_are_refused(problems):
+    space = (
+        "  model.name: {choice: [resnet18, resnet50]}\n"
+        "  precision: {choice: [fp32, bf16], when: {model.name: resnet50}}\n"
+        "  seed: {int: [1, 2], when: {model.name: resnet18, precision: bf16}}\n"
+    )
+    assert problems(space, recipe=RECIPE + "precision: fp32\n") == [
+        "sweep.yaml:8:3: space.seed: its conditions never hold together"
+    ]
+
+
+def test_a_condition_may_list_values_that_this_space_does_not_have_but_no_typos(load, problems):
+    space = DESIGN.replace("resnet50, resnet101", "resnet50, resnet1O1")
+    assert len(problems(space)) == 2
+    assert "did you mean 'resnet101'" in problems(space)[0]
+
+
+def test_a_rung_that_never_comes_is_refused(problems):
+    asha = "early_stopping: {asha: {grace_period: 6ep}}\n"
+    assert problems(DESIGN + asha) == [
+        "sweep.yaml:14:39: early_stopping.asha.grace_period: no trial is longer than 6ep, "
+        "so nothing stops at 6ep; allowed: 1ep to 5ep"
+    ]
+
+
+def test_a_loss_is_not_maximized(problems):
+    (found,) = problems(DESIGN + "objective: {metric: val_loss, mode: max}\n")
+    assert found.endswith("val_loss is better when it is smaller: mode: min")
+
+
+def test_a_loss_is_minimized_without_being_told(load):
+    assert load(DESIGN + "objective: {metric: val_loss}\n").spec.objective.mode == "min"
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(problems):
+    (found,) = problems(DESIGN + "tracking: {uri: 'https://me:secret@host'}\n")
+    assert "MLFLOW_TRACKING_PASSWORD" in found
+    assert "secret" not in found
+
+
+def test_a_missing_recipe_is_told_where_it_is_named(problems):
+    (found,) = problems(head=HEAD.replace("recipe.yaml", "recip.yaml"))
+    assert (
+        found == "sweep.yaml:3:10: extends: recip.yaml: no such file; did you mean 'recipe.yaml'?"
+    )
+
+
+def test_a_sweep_cannot_extend_a_sweep(problems):
+    (found,) = problems(head=HEAD.replace("recipe.yaml", "sweep.yaml"))
+    assert found == "sweep.yaml:3:10: extends: sweep.yaml is a sweep file, not a recipe"
+
+
+def test_an_empty_space_is_refused(problems):
+    (found,) = problems("  {}\n")
+    assert found == "sweep.yaml:6:3: space: is empty; it needs at least one entry"
+
+
+def test_reading_a_sweep_imports_no_framework():
+    code = (
+        "import sys, sweeps.spec;"
+        "print([m for m in ('torch', 'ray', 'mlflow', 'typer', 'optuna') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
