@@ -1,4 +1,4 @@
-"""Seconds from the decision to run a trial to its first optimizer step: gangs against the plain way.
+"""Seconds from the decision to run a trial to its first optimizer step: gangs and the plain way.
 
 Both run the same recipe, one trial after another, in one slot of one local Ray:
 
@@ -17,7 +17,7 @@ import platform
 import statistics
 import tempfile
 import time
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,7 @@ def nested(trials: int, folder: Path) -> list[float]:
 
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.1"  # the kindest setting for this way
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
-        ray.init(
-            address="local", log_to_driver=False, logging_level="ERROR", _temp_dir=temporary
-        )
+        ray.init(address="local", log_to_driver=False, logging_level="ERROR", _temp_dir=temporary)
         results = tune.Tuner(
             tune.with_resources(trial, {"memory": 1}),
             param_space={"recipe": str(RECIPE)},
@@ -115,19 +113,31 @@ def gang(trials: int, folder: Path) -> list[float]:
 def main() -> None:
     """Run both and print the table, and the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--trials", type=int, default=TRIALS, help="of each way, the first left out")
+    parser.add_argument(
+        "--trials", type=int, default=TRIALS, help="of each way, the first left out"
+    )
     trials = parser.parse_args().trials
     seconds: dict[str, list[float]] = {}
     for way in (nested, gang):
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             seconds[way.__name__] = way(trials, Path(folder))[1:]
     medians = {way: statistics.median(values) for way, values in seconds.items()}
-    print(f"{date.today()}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
+    print(
+        f"{datetime.now().astimezone().date()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    )
     print("trial start to first optimizer step, seconds, trial 2 onwards")
     for way, values in seconds.items():
         print(f"{way:8} median {medians[way]:8.3f}  min {min(values):8.3f}  max {max(values):8.3f}")
     print(f"nested / gang = {medians['nested'] / medians['gang']:.0f}")
-    print(json.dumps({"date": str(date.today()), "seconds": seconds, "medians": medians}))
+    print(
+        json.dumps(
+            {
+                "date": str(datetime.now().astimezone().date()),
+                "seconds": seconds,
+                "medians": medians,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ STATE_FILES = ("model.pt", "optimizer.pt")
 MANIFEST = "manifest.json"
 
 
-class CorruptCheckpoint(OSError):  # noqa: N818 (the checkpoint, not an error, is corrupt)
+class CorruptCheckpoint(OSError):
     """A checkpoint that is not what was saved; says which file and how."""
 
 

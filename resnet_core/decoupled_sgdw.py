@@ -29,5 +29,5 @@ class DecoupledSGDW(torch.optim.SGD):
             decay = group["decoupled_weight_decay"] * group["lr"] / group["initial_lr"]
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if decay != 0 and weights:
-                torch._foreach_mul_(weights, 1 - decay)
+                torch._foreach_mul_(weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         return super().step(closure)

@@ -1,4 +1,4 @@
-"""The optimizer section of a recipe, and the torch optimizer it asks for; reading it needs no torch.
+"""The optimizer section of a recipe and the torch optimizer it asks for; read without torch.
 
 Two meanings of ``weight_decay`` are on offer. Decoupled (`decoupled_sgdw`, Composer's card) shrinks
 the weights by ``weight_decay * lr / initial_lr`` a step. Coupled (`sgd`, torch's) adds it to the

@@ -35,7 +35,7 @@ class Problem:
         return f"{place}: {path}{self.message}"
 
 
-class InvalidFile(ValueError):  # noqa: N818 (a file, not an error, is invalid)
+class InvalidFile(ValueError):
     """A file that cannot be used; ``problems`` holds every reason, in reading order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

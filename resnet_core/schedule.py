@@ -2,7 +2,7 @@
 
 A schedule returns a multiplier of the peak learning rate, so one schedule serves every parameter
 group and a resumed training needs only the step. Steps are optimizer updates, counted from 0: step
-k trains at ``multiplier(k)``. Every length becomes a whole number of steps first (`Duration.steps`).
+k trains at ``multiplier(k)``. Lengths become whole numbers of steps first (`Duration.steps`).
 """
 
 import math

@@ -28,7 +28,7 @@ from resnet_core.recipe import Recipe
 from resnet_core.schedule import build_schedule
 
 
-class NonFiniteLoss(ArithmeticError):  # noqa: N818 (named for what happened)
+class NonFiniteLoss(ArithmeticError):
     """The training loss became NaN or infinite; the same recipe does so every time.
 
     Attributes:
@@ -38,7 +38,9 @@ class NonFiniteLoss(ArithmeticError):  # noqa: N818 (named for what happened)
     """
 
     def __init__(self, step: int, learning_rate: float, last_finite_loss: float | None) -> None:
-        before = "" if last_finite_loss is None else f"; the loss before it was {last_finite_loss:g}"
+        before = (
+            "" if last_finite_loss is None else f"; the loss before it was {last_finite_loss:g}"
+        )
         super().__init__(
             f"the loss of step {step} is not finite (learning rate {learning_rate:g}){before}"
         )
@@ -171,15 +173,13 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = build_model(recipe.model)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, recipe.optimizer, peak_learning_rate)
     step, elapsed_before = 0, 0.0
     if resume_from is not None:
         step, elapsed_before = _restore(Path(resume_from), recipe, model, optimizer, device)
     # Running statistics are averaged once per epoch instead of broadcast at each step.
-    network = (
-        DistributedDataParallel(model, broadcast_buffers=False) if _distributed() else model
-    )
+    network = DistributedDataParallel(model, broadcast_buffers=False) if _distributed() else model
     training = _Training(recipe, model, optimizer)
 
     started = time.perf_counter()
@@ -205,9 +205,7 @@ def fit(
 
         step_losses = _mean_over_workers(losses).tolist()  # the epoch's first wait for the device
         train_seconds = time.perf_counter() - epoch_started
-        _check_finite(
-            step_losses, first_step, lambda at: peak_learning_rate * multiplier(at)
-        )
+        _check_finite(step_losses, first_step, lambda at: peak_learning_rate * multiplier(at))
         _average_running_statistics(model)
         validation = evaluate(recipe, model, data, "validation")
         yield EpochResult(

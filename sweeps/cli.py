@@ -91,7 +91,9 @@ def validate(file: SweepFile, sets: Sets = None, output: OutputOption = Output.T
         typer.echo(json.dumps(sweep.resolved()))
         return
     typer.echo(f"{file}: valid")
-    typer.echo(f"{spec.name}: {spec.search.trials} trials over {', '.join(spec.space) or 'nothing'}")
+    typer.echo(
+        f"{spec.name}: {spec.search.trials} trials over {', '.join(spec.space) or 'nothing'}"
+    )
 
 
 @app.command()
@@ -99,7 +101,9 @@ def run(
     file: SweepFile,
     sets: Sets = None,
     output: OutputOption = Output.TABLE,
-    verbose: Annotated[bool, typer.Option("-v", help="Ray's and MLflow's own log as well.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", help="Ray's and MLflow's own log as well.")
+    ] = False,
 ) -> None:
     """Run a sweep; run the same file again to go on with it."""
     with _errors_to_status():
@@ -119,7 +123,9 @@ def resume(
     name: SweepName,
     storage: Storage = None,
     output: OutputOption = Output.TABLE,
-    verbose: Annotated[bool, typer.Option("-v", help="Ray's and MLflow's own log as well.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", help="Ray's and MLflow's own log as well.")
+    ] = False,
 ) -> None:
     """Go on with a sweep that was interrupted."""
     with _errors_to_status():
@@ -143,7 +149,9 @@ def _run(sweep: Sweep, folder: SweepFolder, output: Output, verbose: bool) -> No
             _leave(REFUSED, str(error))
     _print_result(result, folder, output)
     if result.state.status == "interrupted":
-        storage = f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
+        storage = (
+            f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
+        )
         _leave(
             INTERRUPTED,
             f"interrupted; go on with: python -m sweeps resume {folder.name}{storage}",
@@ -173,9 +181,7 @@ def _print_table(result: SweepResult) -> None:
 
 
 @app.command()
-def status(
-    name: SweepName, storage: Storage = None, output: OutputOption = Output.TABLE
-) -> None:
+def status(name: SweepName, storage: Storage = None, output: OutputOption = Output.TABLE) -> None:
     """Show every trial of a sweep, running or not."""
     with _errors_to_status():
         sweep, folder = _open(name, storage)
@@ -235,9 +241,10 @@ def ui(
     ] = None,
 ) -> None:
     """Serve the MLflow dashboard on 127.0.0.1 until Ctrl-C."""
-    from sweeps.tracking import serve_dashboard
+    from sweeps.dashboard import serve_dashboard
 
-    raise typer.Exit(serve_dashboard(uri, port))
+    with _errors_to_status():
+        raise typer.Exit(serve_dashboard(uri, port))
 
 
 def main() -> None:

@@ -37,7 +37,8 @@ class GangConfig:
 def start_exchange() -> Any:
     """Start the sweep's exchange as an actor on the driver's node, without a CPU of its own."""
     # The limit is on waiting calls, one per worker and trainable, not on threads.
-    return ray.remote(num_cpus=0, max_concurrency=100_000)(Exchange).remote()
+    actor_class: Any = ray.remote(Exchange)
+    return actor_class.options(num_cpus=0, max_concurrency=100_000).remote()
 
 
 class Gang:
@@ -56,10 +57,6 @@ class Gang:
 
     def _run(self) -> None:
         resources = self._config.resources
-        on_gpu = resources.gpus_per_worker > 0
-        per_worker = {"CPU": resources.cpus_per_worker}
-        if on_gpu:
-            per_worker["GPU"] = resources.gpus_per_worker
         trainer = TorchTrainer(
             worker.serve,
             train_loop_config={
@@ -70,8 +67,8 @@ class Gang:
             },
             scaling_config=ScalingConfig(
                 num_workers=resources.workers_per_trial,
-                use_gpu=on_gpu,
-                resources_per_worker=per_worker,
+                use_gpu=resources.gpus_per_worker > 0,
+                resources_per_worker=resources.per_worker,
                 placement_strategy="PACK",
             ),
             run_config=RunConfig(
@@ -96,7 +93,7 @@ class Gang:
         Every process and placement group is given back when this returns, with or without Ray's
         dashboard.
         """
-        placement_group = ray.get(self._config.exchange.close.remote(self.name))
+        placement_group: Any = ray.get(self._config.exchange.close.remote(self.name))
         self._thread.join(timeout_seconds)
         if self._thread.is_alive() and placement_group is not None:
             remove_placement_group(placement_group)

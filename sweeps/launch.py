@@ -5,6 +5,7 @@ same sweep again therefore means going on with it; Tune's own experiment state i
 loses what came after its last snapshot, and cannot grow).
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -51,6 +52,10 @@ _TUNE_ENVIRONMENT = {
 }
 
 
+class Refused(RuntimeError):
+    """The sweep cannot run here; says what is missing."""
+
+
 def begin(folder: SweepFolder, sweep: Sweep) -> None:
     """Write down what is going to be run, once; call it with the folder locked."""
     if folder.exists:
@@ -72,6 +77,9 @@ def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
 
     Returns:
         The rows; ``state.status`` is ``finished`` or ``interrupted``.
+
+    Raises:
+        Refused: If not even one trial fits into the cluster.
     """
     started = time.monotonic()
     before = folder.read_state()
@@ -85,14 +93,16 @@ def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
     test = before.test
     try:
         with _ray(), display.following(folder, sweep):
-            status = _tune(sweep, folder, display)
+            status = _tune(sweep, folder, display, _fitting_trials(sweep, display))
             if status == "finished" and not test:
                 test = _test(sweep, folder)
     finally:
         wall_seconds = before.wall_seconds + time.monotonic() - started
         folder.write_state(replace(before, status=status, wall_seconds=wall_seconds, test=test))
         if not tracker.finish():
-            display.line(f"not everything has reached {tracker.uri}; run the sweep again to send it")
+            display.line(
+                f"not everything has reached {tracker.uri}; run the sweep again to send it"
+            )
     return read_result(folder, sweep)
 
 
@@ -109,7 +119,7 @@ def _ray() -> Iterator[None]:
             address=address,
             runtime_env={"env_vars": env_vars},
             log_to_driver=False,
-            logging_level="WARNING",
+            logging_level=logging.WARNING,
         )
         try:
             yield
@@ -123,7 +133,7 @@ def _ray() -> Iterator[None]:
             address="local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="WARNING",
+            logging_level=logging.WARNING,
             _temp_dir=folder,
         )
         yield
@@ -132,8 +142,28 @@ def _ray() -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _fitting_trials(sweep: Sweep, display: Display) -> int:
+    """How many trials run at a time: as many as asked for, or as fit into the cluster now."""
+    resources, workers = sweep.spec.resources, sweep.spec.resources.workers_per_trial
+    cluster = ray.cluster_resources()
+    fitting = resources.max_concurrent_trials
+    for name, amount in resources.per_worker.items():
+        there = cluster.get(name, 0.0)
+        fitting = min(fitting, int(there / (amount * workers)))
+        if fitting == 0:
+            raise Refused(
+                f"a trial needs {workers} x {amount:g} {name}, this Ray cluster has {there:g}; "
+                "change resources, or give RAY_ADDRESS of a larger one"
+            )
+    if fitting < resources.max_concurrent_trials:
+        display.line(
+            f"{fitting} of {resources.max_concurrent_trials} trials at a time: more do not fit"
+        )
+    return fitting
+
+
 def _tune(
-    sweep: Sweep, folder: SweepFolder, display: Display
+    sweep: Sweep, folder: SweepFolder, display: Display, max_concurrent_trials: int
 ) -> Literal["finished", "interrupted"]:
     spec = sweep.spec
     search = SweepSearch(sweep, folder)
@@ -154,7 +184,7 @@ def _tune(
             search_alg=search,
             scheduler=scheduler,
             num_samples=search.num_left,
-            max_concurrent_trials=spec.resources.max_concurrent_trials,
+            max_concurrent_trials=max_concurrent_trials,
             reuse_actors=spec.resources.reuse_workers,
             trial_name_creator=lambda trial: f"t{trial.config['index']:04d}",
             trial_dirname_creator=lambda trial: f"t{trial.config['index']:04d}-{trial.trial_id}",

@@ -16,7 +16,7 @@ from sweeps.storage import SweepFolder, TrialRecord, TrialStatus, read_record
 class Recorder(tune.Callback):
     """Writes what Tune tells of its trials into the sweep's folder; tells searcher and display.
 
-    The signatures are Tune's; it calls by keyword and passes more than is used here.
+    The signatures are Tune's.
     """
 
     def __init__(
@@ -45,14 +45,16 @@ class Recorder(tune.Callback):
         self._started[trial.trial_id] = now
         return self._records[trial.trial_id].worker_seconds + seconds * self._workers
 
-    def on_trial_start(self, *, trial: Any, **_: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It runs, for the first time or again."""
         self._started[trial.trial_id] = time.monotonic()
         self._records[trial.trial_id] = read_record(Path(trial.config["folder"]))
         self._display.started(self._update(trial, status="running"))
 
     def on_trial_result(
-        self, *, trial: Any, result: dict[str, Any], **_: Any
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        """It has trained another epoch."""
         if result["kind"] != "epoch":
             return
         record = self._records[trial.trial_id]
@@ -62,7 +64,8 @@ class Recorder(tune.Callback):
             changes["start_seconds"] = first_step_at - record.suggested_at
         self._display.epoch(self._update(trial, **changes), result)
 
-    def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It has trained its last epoch, was stopped, has failed, or the sweep is interrupted."""
         match trial.last_result:
             case {"kind": "epoch", "finished": finished}:
                 status: TrialStatus = "completed" if finished else "stopped_early"
@@ -72,7 +75,8 @@ class Recorder(tune.Callback):
             case _:
                 pass  # interrupted: it stays as it is, and a resume goes on with it
 
-    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its gang or its trainable died, for the last time that Tune tries again."""
         file = trial.error_file
         error = Path(file).read_text() if file and Path(file).exists() else "no traceback"
         self._end(trial, status="failed", reason="worker", error=error)

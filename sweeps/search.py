@@ -48,7 +48,7 @@ class SweepSearch(Searcher):
             else:
                 self._waiting.append(record)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial's config for Tune: its ``index`` and its ``folder``, recipe inside."""
         if self._waiting:
             record = self._waiting.pop(0)
@@ -95,7 +95,7 @@ class SweepSearch(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tune's notice; the driver tells the searcher itself, with the whole history, by `tell`."""
+        """Tune's notice, unused: the driver tells the whole history by `tell`."""
 
     def tell(self, record: TrialRecord, history: Iterable[dict[str, Any]]) -> None:
         """Tell Optuna how a trial ended: its value, or pruned at the rung where it was stopped."""

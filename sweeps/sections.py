@@ -84,6 +84,17 @@ class ResourcesConfig(StrictModel):
         default=True, description="Keep worker processes from one trial to the next."
     )
 
+    @property
+    def torch_threads(self) -> int | None:
+        """Threads of a worker that trains on CPUs; None, torch's own choice, on GPUs."""
+        return None if self.gpus_per_worker > 0 else max(1, int(self.cpus_per_worker))
+
+    @property
+    def per_worker(self) -> dict[str, float]:
+        """What one worker asks Ray for."""
+        asked = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        return {name: amount for name, amount in asked.items() if amount > 0}
+
 
 class TrackingConfig(StrictModel):
     """Where MLflow keeps the runs."""

@@ -29,7 +29,7 @@ _SHORT_NAMES = {
 _LONGEST_SUBTREE = 48
 
 
-class CircularConditions(ValueError):  # noqa: N818 (the conditions are what is circular)
+class CircularConditions(ValueError):
     """Conditions that depend on each other; ``paths`` cannot be put in an order."""
 
     def __init__(self, paths: list[str]) -> None:

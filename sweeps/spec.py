@@ -4,6 +4,7 @@
 of the space included. It needs neither torch nor Ray.
 """
 
+import difflib
 import hashlib
 import math
 import os
@@ -127,6 +128,14 @@ class Sweep:
     def resolved_yaml(self) -> str:
         """`resolved` as a file that `load_sweep` reads back as the same sweep."""
         return write_document(self.resolved())
+
+    def changes_from(self, resolved_yaml: str) -> str:
+        """What differs from another sweep's `resolved_yaml`, as a diff; "" if nothing does."""
+        lines = difflib.unified_diff(
+            resolved_yaml.splitlines(), self.resolved_yaml().splitlines(), "there", "now", n=0,
+            lineterm="",
+        )  # fmt: skip
+        return "\n".join(lines)
 
     def digest(self) -> str:
         """sha256, in hex, of `resolved`: equal sweeps have equal digests however written."""

@@ -7,14 +7,10 @@ sent is sent by the next driver of the sweep. Sending a point twice is harmless:
 point per (run, metric, timestamp, step, value).
 """
 
-import contextlib
 import json
 import logging
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,7 +35,8 @@ METRICS = (
 _LOG = logging.getLogger(__name__)
 # MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Environment for every process that imports MLflow."""
 
 
 def tracking_uri(uri: str | None) -> str:
@@ -117,7 +114,8 @@ class Tracker:
                 self._close_parent()
         except (MlflowException, OSError) as error:
             # requests' errors are OSErrors. Said once per kind, not once per second.
-            if (text := f"{type(error).__name__}: {str(error).splitlines()[0]}") != self._complained:
+            text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+            if text != self._complained:
                 self._complained = text
                 _LOG.warning("tracking at %s is behind: %s", self.uri, text)
             return False
@@ -127,7 +125,7 @@ class Tracker:
     # ---- once per driver ----------------------------------------------------------------------
 
     def _connect(self) -> None:
-        for name, value in (_PATIENCE | _QUIET).items():
+        for name, value in (_PATIENCE | QUIET).items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
@@ -273,45 +271,3 @@ def _param_key(key: str) -> str:
 def _param_value(value: Any) -> str:
     """One text per value: 0.1 and 0.10 are the same number, and MLflow refuses a changed param."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)[:6000]
-
-
-
-def serve_dashboard(uri: str | None, port: int) -> int:
-    """Run `mlflow server` on 127.0.0.1 until Ctrl-C.
-
-    Args:
-        uri: Of the tracking database; None is `tracking_uri`'s choice.
-        port: To listen on.
-
-    Returns:
-        The server's exit status; 0 after Ctrl-C.
-
-    Raises:
-        ValueError: If the tracking store is itself a server: its dashboard is at its own address.
-    """
-    store = tracking_uri(uri)
-    if not store.startswith("sqlite:"):
-        raise ValueError(f"tracking is at {store}; open the dashboard there")
-    host = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    # Exactly this host: a page elsewhere must not reach the server through a name of its own.
-    command += ["--allowed-hosts", f"{host},localhost:{port}"]
-    command += ["--cors-allowed-origins", f"http://{host},http://localhost:{port}"]
-    environment = {
-        **os.environ,
-        **_QUIET,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_ENABLE_AI_GATEWAY": "false",
-    }
-    print(f"dashboard: http://{host}/#/experiments (Ctrl-C ends it)", file=sys.stderr)
-    # A session of its own: the server has children, and they must end with it.
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait()

@@ -9,7 +9,9 @@ from resnet_core import Recipe, fit
 from resnet_core.checkpoint import newest_checkpoint
 
 
-def train_alone(recipe_file: Path, sets: list[str], checkpoints: Path | None, *, as_json: bool) -> None:
+def train_alone(
+    recipe_file: Path, sets: list[str], checkpoints: Path | None, *, as_json: bool
+) -> None:
     """Train the recipe and print a line (or a JSON object) per epoch on stdout.
 
     Args:

@@ -22,8 +22,9 @@ class TrialTrainable(tune.Trainable):
     Tune's ``config`` holds the trial's ``index`` and ``folder``; the recipe lies in the folder.
     """
 
-    def setup(self, config: dict[str, Any], *, gang: GangConfig) -> None:
+    def setup(self, config: dict[str, Any], gang: GangConfig | None = None) -> None:
         """Start the gang and give it its first trial."""
+        assert gang is not None  # `launch` binds it
         self._gang_config = gang
         self._gang: Gang | None = None
         self._begin(config)
@@ -74,5 +75,3 @@ class TrialTrainable(tune.Trainable):
         if self._gang is not None:
             self._gang.close()
             self._gang = None
-
-

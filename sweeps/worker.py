@@ -46,18 +46,20 @@ def serve(config: dict[str, Any]) -> None:
     number = 0
     while True:
         next_command = exchange.next_command if rank == 0 else exchange.follow
-        command = ray.get(next_command.remote(gang, after=number))
+        command: Any = ray.get(next_command.remote(gang, after=number))
         if command is None:
             return
         number = command["number"]
         try:
             _train(exchange, gang, command, rank, config["objective"])
-        except Exception as error:  # noqa: BLE001  told to the exchange; the trial fails alone
+        except Exception as error:  # told to the exchange; the trial fails alone
             item = {"kind": "failed", "reason": reason_of(error), "error": traceback.format_exc()}
             ray.get(exchange.fail.remote(gang, number, item))
-            if num_workers > 1 or isinstance(error, torch.AcceleratorError):
+            lost_collective = num_workers > 1 and not isinstance(error, NonFiniteLoss)
+            if lost_collective or isinstance(error, torch.AcceleratorError):
                 # The other ranks wait in a collective, or the device's context is lost: Train
-                # starts the workers again, and they ask for the next command.
+                # starts the workers again, and they ask for the next command. A loss that is not
+                # finite is one on every rank, so all of them are here.
                 raise
         gc.collect()
         if torch.cuda.is_available():
@@ -78,11 +80,9 @@ def _train(
 
     def go_on(metrics: dict[str, Any]) -> bool:
         item = {"kind": "epoch", "metrics": metrics} if rank == 0 else None
-        return ray.get(
-            exchange.report.remote(
-                gang, number, metrics["epoch"], item, last=bool(metrics["finished"])
-            )
-        )
+        epoch, last = metrics["epoch"], metrics["finished"]
+        verdict: Any = ray.get(exchange.report.remote(gang, number, epoch, item, last=last))
+        return verdict
 
     if checkpoint is not None:
         # The workers may have died between the checkpoint and the report: report it (again).

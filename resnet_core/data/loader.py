@@ -58,9 +58,7 @@ class TrainLoader:
             if self._max_shift_px:
                 # Drawn for the whole batch, so that it does not depend on how many share it.
                 generator = _generator(self._seed, _AUGMENT, step)
-                images = random_shift(
-                    images, max_shift_px=self._max_shift_px, generator=generator
-                )
+                images = random_shift(images, max_shift_px=self._max_shift_px, generator=generator)
             images = normalise(images[self._own], self._data.mean, self._data.std)
             yield images, train.labels[indices[self._own]]
 

@@ -7,7 +7,7 @@ is left for the answer.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -21,21 +21,24 @@ NUM_DIGIT_CLASSES = 10
 _FAKE_SEED = 20_100
 
 
-class DigitsConfig(StrictModel):
-    """1,797 real handwritten digits, 8x8 pixels, 10 classes, from scikit-learn."""
+class SourceConfig(StrictModel):
+    """What every source has: how its training images are augmented."""
 
     max_shift_px: int = Field(
         default=0, ge=0, le=4, description="Training images move by up to this, each way."
     )
 
 
-class FakeConfig(StrictModel):
+class DigitsConfig(SourceConfig):
+    """1,797 real handwritten digits, 8x8 pixels, 10 classes, from scikit-learn."""
+
+
+class FakeConfig(SourceConfig):
     """Made-up images, the same ones each time: noise around a pattern of the class."""
 
     num_train: int = Field(default=1024, ge=1)
     num_evaluation: int = Field(default=256, ge=1, description="Validation, and test, each.")
     image_size_px: int = Field(default=32, ge=1, le=1024)
-    max_shift_px: int = DigitsConfig.model_fields["max_shift_px"]
 
 
 class DataConfig(OneOf):
@@ -45,7 +48,7 @@ class DataConfig(OneOf):
     fake: FakeConfig | None = None
 
     @property
-    def settings(self) -> DigitsConfig | FakeConfig:
+    def settings(self) -> SourceConfig:
         """The chosen source's values."""
         return self.chosen[1]
 
@@ -101,7 +104,6 @@ class ImageData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-@lru_cache(maxsize=1)
 def load_data(config: DataConfig, num_classes: int, device: "torch.device") -> ImageData:
     """Load a data set onto a device; the latest one is kept, so the next trial finds it there.
 
@@ -113,10 +115,13 @@ def load_data(config: DataConfig, num_classes: int, device: "torch.device") -> I
     Raises:
         ModuleNotFoundError: For digits, if scikit-learn is not installed.
     """
-    if config.fake is not None:
-        splits = _fake(config.fake, num_classes)
-    else:
-        splits = _digits()
+    return _load(config.model_dump_json(), num_classes, device)
+
+
+@lru_cache(maxsize=1)
+def _load(config_json: str, num_classes: int, device: "torch.device") -> ImageData:
+    config = DataConfig.model_validate_json(config_json)
+    splits = _digits() if config.fake is None else _fake(config.fake, num_classes)
     train, validation, test = (
         Split(split.images.to(device), split.labels.to(device)) for split in splits
     )
@@ -125,7 +130,7 @@ def load_data(config: DataConfig, num_classes: int, device: "torch.device") -> I
     return ImageData(train, validation, test, mean, std.clamp(min=1.0))
 
 
-_NUM_DIGITS = {"train": 1202, "validation": 298, "test": 297}
+_NUM_DIGITS = {"train": 1204, "validation": 297, "test": 296}
 """1,797 images, of each class the 5th of every six for validation and the 6th for testing."""
 
 
@@ -136,11 +141,11 @@ def _digits() -> list[Split]:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "the digits come with scikit-learn: pip install scikit-learn, or 'resnet-sweeps[sweeps]'"
+            "the digits come with scikit-learn; install it, or 'resnet-sweeps[sweeps]'"
         ) from error
-    bunch = load_digits()
-    grey = torch.from_numpy(bunch["images"]).mul(255 / 16).round().to(torch.uint8)
-    images, labels = grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(bunch["target"]).long()
+    digits: Any = load_digits()
+    grey = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)
+    images, labels = grey[:, None].expand(-1, 3, -1, -1), torch.from_numpy(digits.target).long()
     # The order is the writers': counting within each class deals every writer and class out alike.
     turn = torch.empty_like(labels)
     for label in range(NUM_DIGIT_CLASSES):

@@ -56,9 +56,7 @@ def test_a_second_driver_is_refused_while_the_first_one_lives_and_only_so_long(t
     assert list(folder.path.iterdir()) == []  # the lock leaves nothing behind
 
 
-def test_results_of_a_submitted_job_do_not_go_into_the_copy_that_ray_deletes(
-    tmp_path, monkeypatch
-):
+def test_results_of_a_submitted_job_do_not_go_into_the_copy_that_ray_deletes(tmp_path, monkeypatch):
     copy = tmp_path / "session/runtime_resources/working_dir_files/_ray_pkg_0123"
     copy.mkdir(parents=True)
     monkeypatch.delenv("SWEEPS_HOME", raising=False)
