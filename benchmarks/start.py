@@ -12,6 +12,7 @@ The first trial of each is left out: both pay for the first worker there. Run it
 
 import argparse
 import json
+import logging
 import os
 import platform
 import statistics
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 TRIALS = 6
+TODAY = datetime.now().astimezone().date().isoformat()
 RECIPE = Path(__file__).parent.parent / "configs/recipes/resnet18_digits.yaml"
 
 
@@ -69,7 +71,9 @@ def nested(trials: int, folder: Path) -> list[float]:
 
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.1"  # the kindest setting for this way
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
-        ray.init(address="local", log_to_driver=False, logging_level="ERROR", _temp_dir=temporary)
+        ray.init(
+            address="local", log_to_driver=False, logging_level=logging.ERROR, _temp_dir=temporary
+        )
         results = tune.Tuner(
             tune.with_resources(trial, {"memory": 1}),
             param_space={"recipe": str(RECIPE)},
@@ -79,7 +83,7 @@ def nested(trials: int, folder: Path) -> list[float]:
             run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
         ).fit()
         ray.shutdown()
-    first_steps = sorted(result.metrics["first_step_at"] for result in results)
+    first_steps = sorted((result.metrics or {})["first_step_at"] for result in results)
     return [step - start for start, step in zip(sorted(suggested), first_steps, strict=True)]
 
 
@@ -112,7 +116,7 @@ def gang(trials: int, folder: Path) -> list[float]:
 
 def main() -> None:
     """Run both and print the table, and the same as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--trials", type=int, default=TRIALS, help="of each way, the first left out"
     )
@@ -122,9 +126,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             seconds[way.__name__] = way(trials, Path(folder))[1:]
     medians = {way: statistics.median(values) for way, values in seconds.items()}
-    print(
-        f"{datetime.now().astimezone().date()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
-    )
+    print(f"{TODAY}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
     print("trial start to first optimizer step, seconds, trial 2 onwards")
     for way, values in seconds.items():
         print(f"{way:8} median {medians[way]:8.3f}  min {min(values):8.3f}  max {max(values):8.3f}")
@@ -132,7 +134,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "date": str(datetime.now().astimezone().date()),
+                "date": TODAY,
                 "seconds": seconds,
                 "medians": medians,
             }

@@ -51,9 +51,10 @@ class ClassificationMetrics:
         Raises:
             ValueError: If no sample was added by any worker.
         """
+        sums = self._sums.clone()  # this worker's own stay as they are, to be asked for again
         if dist.is_initialized():
-            dist.all_reduce(self._sums)
-        loss, top1, top5, num_samples = self._sums.tolist()
+            dist.all_reduce(sums)
+        loss, top1, top5, num_samples = sums.tolist()
         if num_samples == 0:
             raise ValueError("no sample was added, so there is no mean")
         return {

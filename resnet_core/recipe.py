@@ -80,9 +80,13 @@ class Recipe(StrictModel):
         """
         return validate(cls, read_yaml(path, sets))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data with every default written out; `Recipe.model_validate` reads it back."""
-        return self.model_dump(mode="json")
+    def to_dict(self, *, with_defaults: bool = True) -> dict[str, Any]:
+        """Plain data that `Recipe.model_validate` reads back as an equal recipe.
+
+        Args:
+            with_defaults: Write out what is at its default too.
+        """
+        return self.model_dump(mode="json", exclude_defaults=not with_defaults)
 
     def to_yaml(self) -> str:
         """`to_dict` as text that `from_yaml` reads back as an equal recipe."""

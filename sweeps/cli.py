@@ -6,9 +6,10 @@ and ``best`` answer at once. Data goes to stdout, everything else to stderr.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -25,6 +26,8 @@ from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, storage_root
 
 DONE, INTERNAL, INVALID, REFUSED, NONE_FINISHED, TOO_MANY_FAILED, NOT_FOUND = range(7)
 INTERRUPTED = 130
+
+PIPE_WIDTH = 250
 
 app = typer.Typer(
     help="Hyper-parameter sweeps for ResNet image classifiers.",
@@ -138,24 +141,28 @@ def _run(sweep: Sweep, folder: SweepFolder, output: Output, verbose: bool) -> No
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(name)s: %(message)s",
     )
+    if verbose:
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "INFO")
     from sweeps import launch
 
     display = display_for(_stderr())
+    elsewhere = (
+        f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
+    )
+    go_on = f"interrupted; go on with: python -m sweeps resume {folder.name}{elsewhere}"
     with folder.locked():
         launch.begin(folder, sweep)
         try:
-            result = launch.run(sweep, folder, display)
+            # Ray prints some of its warnings; stdout belongs to the answer.
+            with redirect_stdout(sys.stderr):
+                result = launch.run(sweep, folder, display)
         except launch.Refused as error:
             _leave(REFUSED, str(error))
+        except KeyboardInterrupt:  # while Ray was starting or ending
+            _leave(INTERRUPTED, go_on)
     _print_result(result, folder, output)
     if result.state.status == "interrupted":
-        storage = (
-            f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
-        )
-        _leave(
-            INTERRUPTED,
-            f"interrupted; go on with: python -m sweeps resume {folder.name}{storage}",
-        )
+        _leave(INTERRUPTED, go_on)
     failed = [row for row in result.rows if row.record.status == "failed"]
     if failed and failed[0].record.error:
         typer.echo(f"{failed[0].record.name} failed:\n{failed[0].record.error}", err=True)
@@ -176,8 +183,9 @@ def _print_result(result: SweepResult, folder: SweepFolder, output: Output) -> N
 
 def _print_table(result: SweepResult) -> None:
     console = Console()
-    # A pipe has no width; the table keeps its rows on one line each.
-    console.print(trials_table(result), width=None if console.is_terminal else 160)
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)  # a pipe has no width: one line per trial
+    console.print(trials_table(result))
 
 
 @app.command()

@@ -110,6 +110,9 @@ def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
 def _ray() -> Iterator[None]:
     """Connect to ``$RAY_ADDRESS``, or run a private Ray that leaves nothing behind."""
     os.environ.update(_TUNE_ENVIRONMENT)
+    level = logging.INFO if logging.getLogger().isEnabledFor(logging.INFO) else logging.ERROR
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(level)
     address = os.environ.get("RAY_ADDRESS")
     if address:
         # Ray's job submission does not pass the address on; without it Train's helpers of the
@@ -119,7 +122,7 @@ def _ray() -> Iterator[None]:
             address=address,
             runtime_env={"env_vars": env_vars},
             log_to_driver=False,
-            logging_level=logging.WARNING,
+            logging_level=level,
         )
         try:
             yield
@@ -133,7 +136,7 @@ def _ray() -> Iterator[None]:
             address="local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.WARNING,
+            logging_level=level,
             _temp_dir=folder,
         )
         yield

@@ -3,17 +3,22 @@
 import math
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sweeps.results import SweepResult, TrialRow
+from sweeps.space import short_names, short_value
 from sweeps.storage import SweepFolder
 
 
 def trials_table(result: SweepResult) -> Table:
     """One row per trial: the ranked ones first, then those that were stopped, then the rest."""
     metric = result.objective.metric
-    table = Table(title=f"{result.name}: {metric} after the last epoch", title_justify="left")
-    for name in ("rank", metric, "epochs", "status", "minutes", "trial"):
+    table = Table(
+        title=f"{result.name}: {metric} after the last epoch", title_justify="left", box=SIMPLE_HEAD
+    )
+    paths = list(result.rows[0].varied) if result.rows else []
+    for name in ("rank", metric, "epochs", "status", "minutes", "trial", *short_names(paths)):
         table.add_column(name, justify="right" if name in ("rank", metric, "minutes") else "left")
     for row in sorted(result.rows, key=_order):
         status = row.record.status.replace("_", " ")
@@ -23,7 +28,8 @@ def trials_table(result: SweepResult) -> Table:
             f"{row.epochs}/{row.num_epochs or '?'}",
             f"{status} ({row.record.reason})" if row.record.reason else status,
             f"{row.record.worker_seconds / 60:.1f}",
-            row.record.name,
+            f"{row.record.id} recipe" if row.record.index == 0 else row.record.id,
+            *(short_value(value) for value in row.varied.values()),
             style="bold" if row.rank == 1 else None,
         )
     return table
@@ -83,9 +89,9 @@ def _cost(result: SweepResult) -> str:
     ended = sum(row.record.ended for row in result.rows)
     epochs = sum(row.epochs for row in result.rows)
     whole = sum(row.num_epochs or row.epochs for row in result.rows)
+    trained = f"{epochs} epochs" if epochs == whole else f"{epochs} of the {whole} epochs planned"
     return (
-        f"Cost: {result.cost:.2f} {result.cost_unit} for {ended} trials "
-        f"({epochs} of {whole} epochs, the rest stopped early), "
+        f"Cost: {result.cost:.2f} {result.cost_unit} for {ended} trials ({trained}), "
         f"{result.state.wall_seconds / 60:.1f} minutes"
     )
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_core.dotted_paths import get_path
 from sweeps.spec import ObjectiveConfig, Sweep
 from sweeps.storage import SweepFolder, SweepState, TrialRecord
 
@@ -24,6 +25,7 @@ class TrialRow:
         value: The objective after its last epoch, None before the first.
         rank: 1 is the best completed trial; None unless completed.
         last: The metrics of its last epoch.
+        varied: Recipe path -> value in this trial's recipe, for every key of the space.
     """
 
     record: TrialRecord
@@ -32,6 +34,7 @@ class TrialRow:
     value: float | None
     rank: int | None
     last: dict[str, Any]
+    varied: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """The row as ``-o json`` prints it."""
@@ -133,6 +136,7 @@ def read_result(folder: SweepFolder, sweep: Sweep) -> SweepResult:
                 value=last.get(objective.metric),
                 rank=order.index(record.index) + 1 if record.index in scores else None,
                 last=last,
+                varied=varied_values(sweep, record.overrides),
             )
         )
     on_gpu = resources.gpus_per_worker > 0
@@ -144,6 +148,24 @@ def read_result(folder: SweepFolder, sweep: Sweep) -> SweepResult:
         cost_unit="GPU-hours" if on_gpu else "CPU-hours",
         units_per_worker=resources.gpus_per_worker if on_gpu else resources.cpus_per_worker,
     )
+
+
+def varied_values(sweep: Sweep, overrides: dict[str, Any]) -> dict[str, Any]:
+    """What a trial's recipe holds at every key of the space; None where it holds nothing.
+
+    Of whole sub-trees only what is not at its default, so that equal ones look alike however they
+    were written.
+    """
+    recipe = sweep.recipe_for(overrides)
+    whole, brief = recipe.to_dict(), recipe.to_dict(with_defaults=False)
+    values: dict[str, Any] = {}
+    for path in sweep.space:
+        try:
+            value = get_path(whole, path)
+            values[path] = get_path(brief, path) if isinstance(value, dict) else value
+        except KeyError:
+            values[path] = None
+    return values
 
 
 def best_epoch(history: list[dict[str, Any]], objective: ObjectiveConfig) -> int:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice", "CircularConditions", "Domain", "IntRange", "LogUniform", "Space", "Uniform",
-    "apply_overrides", "label",
+    "apply_overrides", "label", "short_names", "short_value",
 ]  # fmt: skip
 
 _SHORT_NAMES = {
+    "lr_schedulers": "schedule",
     "learning_rate": "lr", "width_per_group": "width", "train_batch_size": "batch",
     "weight_decay": "decay", "linear_warmup": "warmup", "cosine_decay": "cosine",
     "step_decay": "step", "max_duration": "length",
@@ -142,12 +143,12 @@ def apply_overrides(recipe_data: dict[str, Any], overrides: dict[str, Any]) -> d
 def label(overrides: dict[str, Any]) -> str:
     """Short text that names a trial: ``lr=0.8 width=16``; floats to 3 significant digits."""
     return " ".join(
-        f"{name}={_short_value(value)}"
-        for name, value in zip(_short_names(list(overrides)), overrides.values(), strict=True)
+        f"{name}={short_value(value)}"
+        for name, value in zip(short_names(list(overrides)), overrides.values(), strict=True)
     )
 
 
-def _short_names(paths: list[str]) -> list[str]:
+def short_names(paths: list[str]) -> list[str]:
     """The last part of each path, with as many parts before it as it takes to tell them apart."""
     parts = {path: _short_parts(path) for path in paths}
     names: list[str] = []
@@ -167,13 +168,14 @@ def _short_parts(path: str) -> list[str]:
     return [_SHORT_NAMES.get(part, part) for part in path.split(".")]
 
 
-def _short_value(value: Any) -> str:
+def short_value(value: Any) -> str:
+    """A value of a recipe as a few characters; floats to 3 significant digits."""
     if isinstance(value, bool) or value is None:
         return canonical(value)
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, list | tuple):
-        return ",".join(_short_value(item) for item in value)
+        return ",".join(short_value(item) for item in value)
     if isinstance(value, dict):
         text = _short_subtree(value)
         return text if len(text) <= _LONGEST_SUBTREE else f"{text[:_LONGEST_SUBTREE]}~"
@@ -184,8 +186,8 @@ def _short_subtree(tree: dict[str, Any]) -> str:
     parts = []
     for key, value in tree.items():
         if isinstance(value, dict):
-            inner = ",".join(_short_value(item) for item in value.values() if item is not None)
+            inner = ",".join(short_value(item) for item in value.values() if item is not None)
             parts.append(f"{_SHORT_NAMES.get(key, key)}{inner}")
         elif value is not None:
-            parts.append(f"{_SHORT_NAMES.get(key, key)}{_short_value(value)}")
+            parts.append(f"{_SHORT_NAMES.get(key, key)}{short_value(value)}")
     return "+".join(parts)

@@ -7,16 +7,21 @@ sent is sent by the next driver of the sweep. Sending a point twice is harmless:
 point per (run, metric, timestamp, step, value).
 """
 
+import fcntl
 import json
 import logging
 import os
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sweeps.results import best_epoch
+from sweeps.domains import canonical
+from sweeps.results import best_epoch, varied_values
+from sweeps.space import short_value
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder, TrialRecord, home, write_atomically
@@ -35,7 +40,7 @@ METRICS = (
 _LOG = logging.getLogger(__name__)
 # MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 """Environment for every process that imports MLflow."""
 
 
@@ -86,6 +91,8 @@ class Tracker:
 
     def start(self) -> None:
         """Begin mirroring; returns at once, MLflow is imported in the thread."""
+        for name, value in (_PATIENCE | QUIET).items():
+            os.environ.setdefault(name, value)
         self._thread.start()
 
     def finish(self, *, timeout_seconds: float = 120.0) -> bool:
@@ -125,14 +132,11 @@ class Tracker:
     # ---- once per driver ----------------------------------------------------------------------
 
     def _connect(self) -> None:
-        for name, value in (_PATIENCE | QUIET).items():
-            os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
         if self._client is None:
-            if self.uri.startswith("sqlite:///"):
-                Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            self._client = MlflowClient(self.uri)
+            with _creating(self.uri):
+                self._client = MlflowClient(self.uri)
         name = self._sweep.spec.experiment_name
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
@@ -227,13 +231,9 @@ class Tracker:
 
     def _params(self, record: TrialRecord) -> dict[str, str]:
         """What varies in this sweep, as it stands in this trial, and the whole model section."""
-        data = self._sweep.recipe_for(record.overrides).to_dict()
-        params = {f"model.{key}": value for key, value in data["model"].items()}
-        for path in self._sweep.spec.space:
-            value: Any = data
-            for part in path.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
-            params[path] = value
+        model = self._sweep.recipe_for(record.overrides).model.model_dump(mode="json")
+        params = {f"model.{key}": value for key, value in model.items()}
+        params |= varied_values(self._sweep, record.overrides)
         return {_param_key(key): _param_value(value) for key, value in params.items()}
 
     def _close_run(self, record: TrialRecord, run_id: str) -> None:
@@ -254,6 +254,22 @@ class Tracker:
         self._client.set_terminated(run_id, status)
 
 
+@contextmanager
+def _creating(uri: str) -> Iterator[None]:
+    """Let one process at a time open a database: two that create it at once break it for good."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    folder = Path(uri.removeprefix("sqlite:///")).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # of the folder itself, so that nothing is left behind
+        yield
+    finally:
+        os.close(handle)
+
+
 def _entities(points: list[dict[str, Any]]) -> list[Any]:
     from mlflow.entities import Metric
 
@@ -270,4 +286,6 @@ def _param_key(key: str) -> str:
 
 def _param_value(value: Any) -> str:
     """One text per value: 0.1 and 0.10 are the same number, and MLflow refuses a changed param."""
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)[:6000]
+    if isinstance(value, dict):
+        return short_value(value)
+    return value if isinstance(value, str) else canonical(value)

@@ -62,6 +62,7 @@ def serve(config: dict[str, Any]) -> None:
                 # finite is one on every rank, so all of them are here.
                 raise
         gc.collect()
+        gc.freeze()  # what outlives a trial stays: without this each collection takes 0.3 s
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -1,0 +1,102 @@
+"""The trusted implementation of `fit`: plain torch and torchvision, one process."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from resnet_core import Recipe
+from resnet_core.data.loader import TrainLoader
+from resnet_core.data.sources import load_data
+
+NEAR = 0.01
+"""Of `PlainTraining.distance`. Two correct implementations that round apart end 4e-6 away from each
+other, unless a unit lies so near to 0 that ReLU opens for one of them only; then they end some 4e-3
+away. Workers that forget to average their gradients end 1 away."""
+
+
+@dataclass
+class PlainTraining:
+    """What plain torch makes of a recipe's first epoch.
+
+    Attributes:
+        start: The model before its first step.
+        models: Every worker's model after the last; equal but for running statistics.
+        step_losses: Mean over the workers.
+    """
+
+    start: nn.Module
+    models: list[nn.Module]
+    step_losses: list[float] = field(default_factory=list)
+
+    def distance(self, state: dict[str, Tensor]) -> float:
+        """How far a state's weights are from the trusted ones, over how far those have moved."""
+        found = torch.cat([state[name].flatten() for name, _ in self.start.named_parameters()])
+        start, trusted = (
+            torch.cat([weight.detach().flatten() for weight in model.parameters()])
+            for model in (self.start, self.models[0])
+        )
+        return float((found - trusted).norm() / (trusted - start).norm())
+
+    def running_statistics(self) -> dict[str, Tensor]:
+        """Mean over the workers."""
+        states = [model.state_dict() for model in self.models]
+        names = [name for name in states[0] if "running_" in name]
+        return {name: torch.stack([state[name] for state in states]).mean(0) for name in names}
+
+
+def train_by_hand(
+    recipe: Recipe, num_workers: int, multipliers: Sequence[float] = (1, 1, 1)
+) -> PlainTraining:
+    """Train a recipe's first epoch with torch's SGD.
+
+    Args:
+        recipe: Its optimizer is sgd, it has 3 steps an epoch and shifts no image.
+        num_workers: Each normalises its own share of the batch; their gradients are averaged.
+        multipliers: Of the learning rate, step by step.
+    """
+    assert recipe.data is not None
+    assert recipe.optimizer.sgd is not None
+    num_classes, sgd = recipe.model.num_classes, recipe.optimizer.sgd
+    torch.manual_seed(recipe.seed)
+    start = torchvision.models.resnet18(num_classes=num_classes)
+    training = PlainTraining(start, [copy.deepcopy(start) for _ in range(num_workers)])
+    optimizers = [
+        torch.optim.SGD(
+            model.parameters(),
+            lr=sgd.learning_rate,
+            momentum=sgd.momentum,
+            weight_decay=sgd.weight_decay,
+        )
+        for model in training.models
+    ]
+    loader = TrainLoader(
+        load_data(recipe.data, num_classes, torch.device("cpu")),
+        batch_size=recipe.train_batch_size,
+        max_shift_px=0,
+        seed=recipe.seed,
+        rank=0,
+        num_workers=1,
+    )
+    batches = loader.batches(0, loader.steps_per_epoch)
+    for multiplier, (images, labels) in zip(multipliers, batches, strict=True):
+        shares = zip(images.chunk(num_workers), labels.chunk(num_workers), strict=True)
+        losses = []
+        for model, (own_images, own_labels) in zip(training.models, shares, strict=True):
+            model.zero_grad()
+            loss = F.cross_entropy(model(own_images), own_labels)
+            loss.backward()
+            losses.append(loss.item())
+        training.step_losses.append(sum(losses) / num_workers)
+        for weights in zip(*(model.parameters() for model in training.models), strict=True):
+            mean = torch.stack([weight.grad for weight in weights]).mean(dim=0)
+            for weight in weights:
+                weight.grad = mean.clone()
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = sgd.learning_rate * multiplier
+            optimizer.step()
+    return training

@@ -1,0 +1,55 @@
+import pytest
+import torch
+from torch import Tensor
+
+from resnet_core.data.augment import normalise, random_shift
+from resnet_core.data.sources import DataConfig, ImageData, load_data
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return load_data(DataConfig.model_validate({"digits": {}}), 10, torch.device("cpu"))
+
+
+def test_normalised_training_images_have_mean_0_and_spread_1(digits):
+    images = normalise(digits.train.images, digits.mean, digits.std)
+    # Sums of 77,056 float32 pixels.
+    assert images.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0] * 3, abs=1e-4)
+    assert images.std(dim=(0, 2, 3)).tolist() == pytest.approx([1] * 3, abs=1e-4)
+
+
+def test_normalising_leaves_the_pixels_in_memory_alone(digits):
+    before = digits.train.images.clone()
+    normalise(digits.train.images, digits.mean, digits.std)
+    assert torch.equal(digits.train.images, before)
+
+
+def shift_one(image: Tensor, down: int, right: int) -> Tensor:
+    shifted = torch.zeros_like(image)
+    _, height, width = image.shape
+    for row in range(height):
+        for column in range(width):
+            if 0 <= row - down < height and 0 <= column - right < width:
+                shifted[:, row, column] = image[:, row - down, column - right]
+    return shifted
+
+
+def test_every_shifted_image_is_its_original_moved_by_whole_pixels():
+    images = torch.randint(1, 256, (200, 3, 4, 5), generator=torch.Generator().manual_seed(0))
+    images = images.to(torch.uint8)
+    shifted = random_shift(images, max_shift_px=1, generator=torch.Generator().manual_seed(1))
+    moves = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    counts = dict.fromkeys(moves, 0)
+    for image, moved in zip(images, shifted, strict=True):
+        (move,) = [move for move in moves if torch.equal(shift_one(image, *move), moved)]
+        counts[move] += 1
+    # 200 images over 9 moves: 22 each, with a standard deviation of 4.4.
+    assert all(5 < count < 45 for count in counts.values())
+
+
+def test_a_shift_of_zero_returns_the_images_themselves():
+    images = torch.ones(2, 3, 4, 4)
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    assert random_shift(images, max_shift_px=0, generator=generator) is images
+    assert torch.equal(generator.get_state(), before)

@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_core import checkpoint
+from resnet_core.checkpoint import (
+    CorruptCheckpoint,
+    load_checkpoint,
+    newest_checkpoint,
+    read_manifest,
+    save_checkpoint,
+    verify_checkpoint,
+)
+
+CPU = torch.device("cpu")
+FILES = ["manifest.json", "model.pt", "optimizer.pt"]
+
+
+def save(folder: Path, *, epoch: int = 1) -> Path:
+    save_checkpoint(
+        folder,
+        model={"conv1.weight": torch.arange(6.0).view(2, 3) + epoch},
+        optimizer={"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
+        epoch=epoch,
+        step=10 * epoch,
+        metrics={"val_accuracy": 0.5, "finished": False},
+        recipe={"seed": 7, "lr_schedulers": {"linear_warmup": "1ep"}},
+    )
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    model, optimizer, manifest = load_checkpoint(save(tmp_path / "ep0003", epoch=3), CPU)
+    expected = torch.tensor([[3.0, 4.0, 5.0], [6.0, 7.0, 8.0]])
+    assert torch.equal(model["conv1.weight"], expected)
+    assert torch.equal(optimizer["state"][0]["momentum_buffer"], torch.ones(3))
+    assert optimizer["param_groups"] == [{"lr": 0.1}]
+    assert (manifest.epoch, manifest.step) == (3, 30)
+    assert manifest.metrics == {"val_accuracy": 0.5, "finished": False}
+    assert manifest.recipe == {"seed": 7, "lr_schedulers": {"linear_warmup": "1ep"}}
+
+
+def test_a_checkpoint_is_three_files_and_nothing_beside_them(tmp_path):
+    folder = save(tmp_path / "new" / "folders" / "ep0001")
+    assert names(folder) == FILES
+    assert names(folder.parent) == ["ep0001"]
+
+
+def test_the_manifest_is_readable_without_the_states(tmp_path):
+    folder = save(tmp_path / "ep0002", epoch=2)
+    (folder / "model.pt").unlink()
+    assert read_manifest(folder).step == 20
+
+
+def test_saving_again_replaces(tmp_path):
+    folder = save(tmp_path / "last", epoch=1)
+    (folder / "stray.txt").touch()
+    save(folder, epoch=2)
+    assert verify_checkpoint(folder).epoch == 2
+    assert names(folder) == FILES
+
+
+def break_writing(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Let the first file be written and the disk be full from then on."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if what != "second state file":
+        monkeypatch.setattr({"manifest": json, "sync": checkpoint.os}[what],
+                            {"manifest": "dumps", "sync": "fsync"}[what], full)  # fmt: skip
+        return
+    write = torch.save
+
+    def first_only(state: Any, file: Path) -> None:
+        if file.name == "optimizer.pt":
+            file.write_bytes(b"half")
+            full()
+        write(state, file)
+
+    monkeypatch.setattr(torch, "save", first_only)
+
+
+@pytest.mark.parametrize("what", ["second state file", "manifest", "sync"])
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, what):
+    break_writing(monkeypatch, what)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path / "ep0001")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("what", ["second state file", "manifest", "sync"])
+def test_an_interrupted_write_leaves_the_older_checkpoint_whole(tmp_path, monkeypatch, what):
+    folder = save(tmp_path / "last", epoch=1)
+    break_writing(monkeypatch, what)
+    with pytest.raises(OSError, match="No space left"):
+        save(folder, epoch=2)
+    assert verify_checkpoint(folder).epoch == 1
+    assert names(tmp_path) == ["last"]
+
+
+@pytest.mark.parametrize("name", ["model.pt", "optimizer.pt"])
+@pytest.mark.parametrize("damage", ["flipped byte", "truncated", "missing"])
+def test_a_damaged_state_file_is_named(tmp_path, name, damage):
+    folder = save(tmp_path / "ep0001")
+    file = folder / name
+    if damage == "flipped byte":
+        flip_a_byte(file)
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-1])
+    else:
+        file.unlink()
+    with pytest.raises(CorruptCheckpoint, match=f"ep0001/{name}"):
+        load_checkpoint(folder, CPU)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"unknown": 1}', None],
+    ids=["empty", "cut off", "a list", "no keys", "not UTF-8", "unknown key", "missing"],
+)
+def test_an_unreadable_manifest_is_named(tmp_path, content):
+    folder = save(tmp_path / "ep0001")
+    if content is None:
+        (folder / "manifest.json").unlink()
+    else:
+        (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(CorruptCheckpoint, match=r"ep0001/manifest\.json"):
+        load_checkpoint(folder, CPU)
+
+
+def test_another_layout_is_refused_by_its_number(tmp_path):
+    folder = save(tmp_path / "ep0001")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(CorruptCheckpoint, match="format 99, this version reads 1"):
+        verify_checkpoint(folder)
+
+
+def test_states_are_read_without_pickles_arbitrary_code(tmp_path):
+    folder = tmp_path / "ep0001"
+    path_object: dict[str, Any] = {"weight": Path("/")}
+    save_checkpoint(folder, model=path_object, optimizer={}, epoch=1, step=1, metrics={}, recipe={})
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+        load_checkpoint(folder, CPU)
+
+
+def test_the_newest_checkpoint_is_that_of_the_latest_epoch(tmp_path):
+    for epoch in (2, 10, 9):
+        save(tmp_path / f"ep{epoch:04d}", epoch=epoch)
+    (tmp_path / "best").mkdir()
+    assert newest_checkpoint(tmp_path) == tmp_path / "ep0010"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bad_newest_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_path, name):
+    for epoch in (1, 2):
+        save(tmp_path / f"ep{epoch:04d}", epoch=epoch)
+    (tmp_path / "ep0002" / name).unlink()
+    with pytest.warns(UserWarning, match=f"set aside as .*bad-ep0002.*{name}"):
+        found = newest_checkpoint(tmp_path)
+    assert found == tmp_path / "ep0001"
+    assert names(tmp_path) == ["bad-ep0002", "ep0001"]
+
+
+def test_there_is_no_newest_checkpoint_in_an_empty_or_missing_folder(tmp_path):
+    assert newest_checkpoint(tmp_path) is None
+    assert newest_checkpoint(tmp_path / "missing") is None

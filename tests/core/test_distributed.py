@@ -1,0 +1,104 @@
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.multiprocessing.spawn import spawn
+
+from resnet_core.data.augment import normalise
+from resnet_core.data.sources import load_data
+from resnet_core.models.factory import build_model
+from tests.core.plain_loop import NEAR, PlainTraining, train_by_hand
+from tests.core.tiny_recipe import plain_recipe
+from tests.core.two_workers import work
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory) -> list[dict[str, Any]]:
+    """What two gloo processes on this machine leave behind."""
+    folder = tmp_path_factory.mktemp("ranks")
+    spawn(work, args=(folder,), nprocs=2)
+    found = []
+    for rank in range(2):
+        file = folder / f"rank{rank}.pt"
+        found.append(torch.load(file))
+        file.unlink()  # 90 MB
+    return found
+
+
+@pytest.fixture(scope="module")
+def trusted(one_thread) -> PlainTraining:
+    return train_by_hand(plain_recipe(), num_workers=2)
+
+
+def test_workers_end_with_the_same_bits(ranks):
+    first, second = (rank["final state"] for rank in ranks)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_workers_get_the_same_results(ranks):
+    assert ranks[0]["results"] == ranks[1]["results"]
+    assert [result["step"] for result in ranks[0]["results"]] == [3, 6, 9]
+
+
+def test_two_workers_take_the_steps_of_one_loop_that_averages_their_gradients(ranks, trusted):
+    assert trusted.distance(ranks[0]["state"]) < NEAR
+
+
+def test_two_workers_do_not_train_as_one_because_each_normalises_its_own_half(ranks):
+    assert train_by_hand(plain_recipe(), num_workers=1).distance(ranks[0]["state"]) > 10 * NEAR
+
+
+def test_the_loss_is_the_mean_over_workers(ranks, trusted):
+    expected = sum(trusted.step_losses) / 3
+    # Float32 that adds up in another order; the second and third loss come after a step.
+    assert ranks[0]["epoch"]["train_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_running_statistics_are_the_mean_over_workers(ranks, trusted):
+    expected = trusted.running_statistics()
+    for rank in ranks:
+        for name, mean in expected.items():
+            torch.testing.assert_close(rank["state"][name], mean, rtol=1e-3, atol=1e-3)
+    own = trusted.models[0].state_dict()
+    # One worker's own are far enough from the mean for the tolerance to tell.
+    assert max((own[name] - mean).abs().max() for name, mean in expected.items()) > 0.01
+
+
+def test_validation_counts_each_of_an_odd_number_of_images_once(ranks):
+    recipe = plain_recipe()
+    assert recipe.data is not None
+    data = load_data(recipe.data, recipe.model.num_classes, torch.device("cpu"))
+    model = build_model(recipe.model).eval()
+    model.load_state_dict(ranks[0]["state"])
+    with torch.no_grad():
+        logits = model(normalise(data.validation.images, data.mean, data.std))
+    labels = data.validation.labels
+    for rank in ranks:
+        found = rank["validation"]
+        assert found["num_images"] == 25
+        assert found["accuracy"] == (logits.argmax(dim=1) == labels).sum().item() / 25
+        # Float32 means of 12 and 13 images against one of 25.
+        assert found["loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+        assert rank["epoch"]["val_loss"] == found["loss"]
+
+
+def test_metrics_may_be_asked_for_twice(ranks):
+    # Two workers with 4 images each, all right.
+    for rank in ranks:
+        first, second = rank["asked twice"]
+        assert (first["num_images"], first["accuracy"]) == (8, 1)
+        assert second == first
+
+
+def test_a_batch_that_does_not_split_is_refused_with_the_nearest_that_does(ranks):
+    message = "train_batch_size 15 does not split over 2 workers; the nearest that does: 14 and 16"
+    assert [rank["odd batch"] for rank in ranks] == [message, message]
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_of_all_workers_at_the_same_step(ranks):
+    first, second = (rank["not finite"] for rank in ranks)
+    assert first == second
+    assert first[0] == 1

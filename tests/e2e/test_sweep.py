@@ -1,0 +1,172 @@
+"""Whole sweeps on a local Ray, their outcome read back through MLflow's and Ray's own clients."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from resnet_core import Recipe, fit
+from tests.e2e.conftest import Home, processes_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
+
+RATES = "  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.001, 0.1]}\n"
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
+    """Read dated lines until one holds the text; the rest of them stay to be read."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if text in line:
+            return
+    pytest.fail(f"{text!r} never came:\n{''.join(seen)}")
+
+
+def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_back(
+    home: Home, start_cluster
+):
+    cluster = start_cluster(num_cpus=1)
+    home.ray = cluster.ray
+    file = home.write(
+        "space:\n  optimizer.decoupled_sgdw.learning_rate: {choice: [1e-5, 1e-6, 1e-7]}\n"
+        "search: {algorithm: random, trials: 4, seed: 1}\n"
+        "early_stopping: {asha: {grace_period: 1ep, reduction_factor: 4}}\n"
+    )
+    out, _ = home.run("run", file, "-o", "json")
+    trials = {trial["trial"]: trial for trial in json.loads(out)["trials"]}
+    assert [trial["status"] for trial in trials.values()] == ["completed", *["stopped_early"] * 3]
+    assert [trial["epochs"] for trial in trials.values()] == [4, 1, 1, 1]
+    # A stopped trial's slot is free at once: the next one starts in far less than a worker needs
+    # to start (about 10 s); its first step says that the same worker went on.
+    assert all(
+        trials[t]["start_seconds"] < trials["t0000"]["start_seconds"]
+        for t in trials
+        if t != "t0000"
+    )
+
+    runs = home.runs()
+    assert {t: run.data.tags["trial.status"] for t, run in runs.items()} == {
+        t: trial["status"] for t, trial in trials.items()
+    }
+    assert {t: home.epochs(run) for t, run in runs.items()} == {
+        "t0000": [1, 2, 3, 4], "t0001": [1], "t0002": [1], "t0003": [1],
+    }  # fmt: skip
+    left = (
+        "import json, ray\n"
+        "from ray.util.state import list_actors, list_placement_groups\n"
+        # Ray Train keeps one of its own actors per cluster, without a CPU.
+        "alive = {a.class_name for a in list_actors() if a.state != 'DEAD'}\n"
+        "alive = sorted(alive - {'_AutoscalingCoordinatorActor'})\n"
+        "groups = [g.placement_group_id for g in list_placement_groups() if g.state != 'REMOVED']\n"
+        "ray.init(logging_level='ERROR')\n"
+        "print(json.dumps([alive, groups, ray.available_resources().get('CPU')]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", left],
+        env={**cluster.environment, "RAY_API_SERVER_ADDRESS": cluster.dashboard},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], [], 1.0]
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_result(home: Home):
+    file = home.write(f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n")
+    process = home.start("run", file, "-o", "json")
+    wait_for_line(process, "t0000: epoch 2/4")
+    (worker,) = processes_of(process, "ray::RayTrainWorker")
+    worker.send_signal(signal.SIGKILL)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, out + err
+    assert psutil.pid_exists(worker.pid) is False
+
+    trials = json.loads(out)["trials"]
+    assert [trial["status"] for trial in trials] == ["completed", "completed"]
+    runs = home.runs()
+    assert {t: home.epochs(run) for t, run in runs.items()} == {
+        "t0000": [1, 2, 3, 4], "t0001": [1, 2, 3, 4],
+    }  # fmt: skip
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the worker: another number adds in another order
+    *_, undisturbed = fit(Recipe.from_yaml(home.path / "recipe.yaml"))
+    torch.set_num_threads(num_threads)
+    assert runs["t0000"].data.metrics["val_loss"] == undisturbed.val_loss
+
+
+def test_a_trial_that_raises_fails_alone_and_says_why(home: Home):
+    file = home.write(
+        "space:\n  optimizer.decoupled_sgdw.learning_rate: {choice: [1e20]}\n"
+        "  seed: {choice: [1, 2]}\nsearch: {algorithm: random, trials: 3, seed: 3}\n"
+    )
+    out, err = home.run("run", file, "-o", "json", status=5)
+    statuses = [(t["status"], t["reason"]) for t in json.loads(out)["trials"]]
+    assert statuses == [("completed", None), ("failed", "nan"), ("failed", "nan")]
+    assert "2 of 3 trials failed" in err
+    failed = home.runs()["t0001"]
+    assert (failed.info.status, failed.data.tags["trial.reason"]) == ("FAILED", "nan")
+    error = home.client.download_artifacts(failed.info.run_id, "error.txt")
+    assert "NonFiniteLoss: the loss of step" in Path(error).read_text()
+
+
+def test_two_workers_train_one_trial_and_survive_one_that_raises(home: Home):
+    # 15 does not split over two workers: both raise, Train starts them anew, the next trial runs.
+    file = home.write(
+        "space: {train_batch_size: {choice: [15, 8]}}\n"
+        "search: {algorithm: random, trials: 4, seed: 0}\n"
+        "resources: {workers_per_trial: 2, cpus_per_worker: 1}\n"
+    )
+    out, _ = home.run("run", file, "-o", "json", "--set", "max_duration=2ep")
+    trials = json.loads(out)["trials"]
+    for trial in trials[1:]:
+        batch = trial["overrides"]["train_batch_size"]
+        assert trial["status"] == ("failed" if batch == 15 else "completed")
+    assert {trial["status"] for trial in trials} == {"completed", "failed"}
+    runs = home.runs()
+    assert home.epochs(runs["t0000"]) == [1, 2]
+    assert runs["t0000"].data.params["train_batch_size"] == "16"
+
+
+def test_a_conditional_space_trains_only_possible_models(home: Home):
+    when = "when: {model.name: [resnet50]}"
+    file = home.write(
+        f"space:\n  model.name: {{choice: [resnet18, resnet50]}}\n"
+        f"  model.groups: {{choice: [2, 4], {when}}}\n"
+        f"  model.width_per_group: {{choice: [4, 8], {when}}}\n"
+        "search: {algorithm: tpe, trials: 5, seed: 2}\n"
+        "resources: {max_concurrent_trials: 2}\n"
+    )
+    home.run("run", file, "--set", "max_duration=1ep", "--set", "tracking.experiment=e2e")
+    runs = home.runs()
+    params = [run.data.params for run in runs.values()]
+    assert {p["model.name"] for p in params} == {"resnet18", "resnet50"}
+    for p in params:
+        is_bottleneck = p["model.name"] == "resnet50"
+        assert (p["model.groups"] in ("2", "4")) is is_bottleneck
+        assert (p["model.width_per_group"] in ("4", "8")) is is_bottleneck
+
+
+def test_ctrl_c_ends_cleanly_and_resume_finishes_without_doing_anything_twice(home: Home):
+    file = home.write(f"space:\n{RATES}search: {{algorithm: tpe, trials: 3, seed: 5}}\n")
+    process = home.start("run", file)
+    wait_for_line(process, "t0001: epoch 2/4")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    assert "go on with: python -m sweeps resume e2e" in err
+    assert home.runs()["t0001"].info.status == "KILLED"
+    (record,) = (home.path / "results/e2e/trials").glob("t0000-*/trial.json")
+    before = record.read_text()
+
+    out, _ = home.run("resume", "e2e", "-o", "json")
+    assert [trial["epochs"] for trial in json.loads(out)["trials"]] == [4, 4, 4]
+    assert record.read_text() == before  # the trial that had finished was not touched
+    runs = home.runs()
+    assert list(runs) == ["t0002", "t0001", "t0000"]
+    assert all(home.epochs(run) == [1, 2, 3, 4] for run in runs.values())
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
