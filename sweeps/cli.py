@@ -153,8 +153,11 @@ def _run(sweep: Sweep, folder: SweepFolder, output: Output, verbose: bool) -> No
     with folder.locked():
         launch.begin(folder, sweep)
         try:
-            # Ray prints some of its warnings; stdout belongs to the answer.
-            with redirect_stdout(sys.stderr):
+            # Ray prints what its daemons complain of; stdout belongs to the answer.
+            with (
+                (folder.path / "ray.log").open("a") as log,
+                redirect_stdout(sys.stderr if verbose else log),
+            ):
                 result = launch.run(sweep, folder, display)
         except launch.Refused as error:
             _leave(REFUSED, str(error))

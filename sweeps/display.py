@@ -112,6 +112,7 @@ class LivePanel(Display):
             console=self.console,
             refresh_per_second=REFRESHES_PER_SECOND,
             transient=True,
+            redirect_stdout=False,
         ):
             yield
 

@@ -3,6 +3,7 @@
     <storage>/<sweep>/
       sweep.yaml  resolved.yaml  environment.json   written once, before the first trial
       state.json                                    the sweep: id, status, times, test results
+      ray.log                                       what Ray's daemons complained of
       trials/t0007-1f9c2a4b/
         recipe.yaml                                 the resolved recipe
         trial.json                                  the trial: what varied, status, cost

@@ -48,20 +48,20 @@ def test_two_workers_take_the_steps_of_one_loop_that_averages_their_gradients(ra
 
 
 def test_two_workers_do_not_train_as_one_because_each_normalises_its_own_half(ranks):
-    assert train_by_hand(plain_recipe(), num_workers=1).distance(ranks[0]["state"]) > 10 * NEAR
+    assert train_by_hand(plain_recipe(), num_workers=1).distance(ranks[0]["state"]) > 0.1
 
 
 def test_the_loss_is_the_mean_over_workers(ranks, trusted):
     expected = sum(trusted.step_losses) / 3
-    # Float32 that adds up in another order; the second and third loss come after a step.
-    assert ranks[0]["epoch"]["train_loss"] == pytest.approx(expected, rel=1e-3)
+    # The losses are float32, with roundings of 1e-7.
+    assert ranks[0]["epoch"]["train_loss"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_running_statistics_are_the_mean_over_workers(ranks, trusted):
     expected = trusted.running_statistics()
     for rank in ranks:
         for name, mean in expected.items():
-            torch.testing.assert_close(rank["state"][name], mean, rtol=1e-3, atol=1e-3)
+            torch.testing.assert_close(rank["state"][name], mean, rtol=1e-5, atol=1e-5)
     own = trusted.models[0].state_dict()
     # One worker's own are far enough from the mean for the tolerance to tell.
     assert max((own[name] - mean).abs().max() for name, mean in expected.items()) > 0.01
