@@ -76,7 +76,9 @@ def save_checkpoint(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a writer that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
     try:
         for name, state in zip(STATE_FILES, (model, optimizer), strict=True):
@@ -87,8 +89,10 @@ def save_checkpoint(
         for name in (*STATE_FILES, MANIFEST):
             _sync(temporary / name)
         _sync(temporary)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():  # a folder cannot be renamed onto another one
+            folder.replace(replaced)
         temporary.replace(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         _sync(folder.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -102,7 +106,10 @@ def read_manifest(folder: Path) -> Manifest:
         CorruptCheckpoint: If it cannot be read.
     """
     try:
-        return Manifest(**json.loads((folder / MANIFEST).read_text()))
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text()))
+        if not isinstance(manifest.sha256, dict):
+            raise ValueError("sha256 is no mapping")
+        return manifest
     except (OSError, ValueError, TypeError) as error:
         raise CorruptCheckpoint(f"{folder / MANIFEST}: {error}") from error
 
@@ -149,7 +156,8 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
     A bad one is set aside as ``bad-ep0002``, with a warning, and the one before it is taken.
     """
-    for candidate in sorted(folder.glob("ep[0-9]*"), reverse=True):
+    candidates = [path for path in folder.glob("ep*") if path.name[2:].isdecimal()]
+    for candidate in sorted(candidates, key=lambda path: int(path.name[2:]), reverse=True):
         try:
             verify_checkpoint(candidate)
         except CorruptCheckpoint as error:

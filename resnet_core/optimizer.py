@@ -90,6 +90,7 @@ def build_optimizer(
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         nesterov=settings.nesterov,
+        # Fused needs each gradient in its weight's memory layout, as autograd leaves it.
         fused=True,
     )
 

@@ -171,7 +171,7 @@ def fit(
     )
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.default_generator.manual_seed(recipe.seed)  # of the CPU, where the model is built
         model = build_model(recipe.model)
     model = model.to(device).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, recipe.optimizer, peak_learning_rate)
@@ -274,10 +274,10 @@ def evaluate_checkpoint(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     state, _, manifest = load_checkpoint(Path(folder), device)
     recipe = Recipe.model_validate(manifest.recipe)
-    with torch.random.fork_rng(devices=[]), torch.device(device):
+    with torch.random.fork_rng(devices=[]):
         model = ResNetClassifier(recipe.model)
     model.load_state_dict(state)
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     data = load_data(_named_data(recipe), recipe.model.num_classes, device)
     return evaluate(recipe, model, data, split_name)
 

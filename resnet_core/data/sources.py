@@ -126,7 +126,10 @@ def _load(config_json: str, num_classes: int, device: "torch.device") -> ImageDa
         Split(split.images.to(device), split.labels.to(device)) for split in splits
     )
     pixels = train.images.float()
-    mean, std = pixels.mean(dim=(0, 2, 3))[:, None, None], pixels.std(dim=(0, 2, 3))[:, None, None]
+    mean, std = (
+        pixels.mean(dim=(0, 2, 3))[:, None, None],
+        pixels.std(dim=(0, 2, 3), correction=0)[:, None, None],
+    )
     return ImageData(train, validation, test, mean, std.clamp(min=1.0))
 
 
