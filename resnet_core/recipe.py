@@ -22,6 +22,11 @@ from resnet_core.strict import StrictModel
 from resnet_core.yaml_source import read_yaml, validate
 
 
+class CannotTrain(ValueError):
+    """A possible recipe that cannot be trained so: no data, a wrong number of workers, or a
+    checkpoint of another recipe."""
+
+
 class Recipe(StrictModel):
     """Everything that decides how a training goes, the number of workers excepted."""
 

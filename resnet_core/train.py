@@ -24,7 +24,7 @@ from resnet_core.data.loader import TrainLoader, evaluation_batches
 from resnet_core.data.sources import DataConfig, ImageData, load_data
 from resnet_core.models.factory import ResNetClassifier, build_model
 from resnet_core.optimizer import build_optimizer, set_learning_rate
-from resnet_core.recipe import Recipe
+from resnet_core.recipe import CannotTrain, Recipe
 from resnet_core.schedule import build_schedule
 
 
@@ -138,7 +138,7 @@ def fit(
         One `EpochResult` per epoch, after its evaluation on the validation split.
 
     Raises:
-        ValueError: If the recipe names no data, its batch does not split over the workers, or the
+        CannotTrain: If the recipe names no data, its batch does not split over the workers, or the
             checkpoint is another recipe's.
         NonFiniteLoss: If a training loss is NaN or infinite; raised at the end of its epoch, so
             that no step waits for the device.
@@ -284,7 +284,7 @@ def evaluate_checkpoint(
 
 def _named_data(recipe: Recipe) -> DataConfig:
     if recipe.data is None:
-        raise ValueError("the recipe names no data; add data: {digits: {}} or data: {fake: {}}")
+        raise CannotTrain("the recipe names no data; add data: {digits: {}} or data: {fake: {}}")
     return recipe.data
 
 
@@ -292,7 +292,7 @@ def _check_batch(batch_size: int, num_workers: int) -> None:
     if batch_size % num_workers != 0:
         low = batch_size - batch_size % num_workers
         sizes = f"{low} and {low + num_workers}" if low else str(num_workers)
-        raise ValueError(
+        raise CannotTrain(
             f"train_batch_size {batch_size} does not split over {num_workers} workers; "
             f"the nearest that does: {sizes}"
         )
@@ -304,7 +304,7 @@ def _restore(
     """Load the states in place; returns completed steps and seconds spent so far."""
     model_state, optimizer_state, manifest = load_checkpoint(folder, device)
     if Recipe.model_validate(manifest.recipe) != recipe:
-        raise ValueError(f"{folder} is a checkpoint of another recipe")
+        raise CannotTrain(f"{folder} is a checkpoint of another recipe")
     model.load_state_dict(model_state)
     optimizer.load_state_dict(optimizer_state)
     return manifest.step, float(manifest.metrics["elapsed_seconds"])

@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from resnet_core.recipe import CannotTrain
 from resnet_core.yaml_source import InvalidFile
 from sweeps.display import display_for
 from sweeps.report import answer, trials_table
@@ -71,7 +72,7 @@ def _errors_to_status() -> Iterator[None]:
     """Turn the errors a user can cause into one message and the contract's exit status."""
     try:
         yield
-    except InvalidFile as error:
+    except (InvalidFile, CannotTrain) as error:
         _leave(INVALID, str(error))
     except SweepNotFound as error:
         _leave(NOT_FOUND, str(error))
@@ -238,10 +239,17 @@ def train(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Train one recipe, without Ray and without MLflow."""
+    from resnet_core import NonFiniteLoss
     from sweeps.train_alone import train_alone
 
     with _errors_to_status():
-        train_alone(recipe, sets or [], checkpoints, as_json=output is Output.JSON)
+        try:
+            train_alone(recipe, sets or [], checkpoints, as_json=output is Output.JSON)
+        except NonFiniteLoss as error:
+            _leave(NONE_FINISHED, str(error))
+        except KeyboardInterrupt:
+            again = "run it again to go on" if checkpoints else "nothing was saved"
+            _leave(INTERRUPTED, f"interrupted; {again}")
 
 
 @app.command()

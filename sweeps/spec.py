@@ -6,7 +6,6 @@ of the space included. It needs neither torch nor Ray.
 
 import difflib
 import hashlib
-import math
 import os
 import re
 from collections.abc import Iterable
@@ -18,7 +17,6 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from resnet_core.core_yaml import write_document
 from resnet_core.dotted_paths import field_paths
-from resnet_core.duration import Duration
 from resnet_core.problems import InvalidFile, Loc, Problem, did_you_mean, without_credentials
 from resnet_core.recipe import Recipe
 from resnet_core.strict import StrictModel, leaf_types
@@ -35,6 +33,7 @@ from sweeps.sections import (
 )
 from sweeps.space import Space, apply_overrides
 from sweeps.space_check import check_space, no_such_field
+from sweeps.sweep_checks import untrainable, useless_rungs
 
 __all__ = [
     "AshaConfig", "EarlyStoppingConfig", "ObjectiveConfig", "ResourcesConfig", "SearchConfig",
@@ -169,13 +168,14 @@ def load_sweep(path: str | Path, sets: Iterable[str] = ()) -> Sweep:
             if path not in known
         ]
         raise InvalidFile(problems)
+    problems += untrainable(recipe, spec and spec.resources, source)
     recipe_data = _complete_data(recipe)
     report = check_space(domains, recipe_data, Recipe, source)
     problems += report.problems
     if spec is None:
         raise InvalidFile(problems)
     lengths = [found.max_duration for found in report.recipes if isinstance(found, Recipe)]
-    problems += _useless_rungs(spec, [*lengths, recipe.max_duration], source)
+    problems += useless_rungs(spec.early_stopping, [*lengths, recipe.max_duration], source)
     if problems:
         raise InvalidFile(problems)
     recipe = Recipe.model_validate(recipe_data)
@@ -282,17 +282,3 @@ def _as_number(value: Any, annotation: Any) -> Any:
         except ValueError:
             continue
     return value
-
-
-def _useless_rungs(spec: SweepSpec, lengths: list[Duration], source: YamlSource) -> list[Problem]:
-    if spec.early_stopping is None or any(length.unit != "ep" for length in lengths):
-        return []
-    grace = spec.early_stopping.asha.grace_period
-    longest = max(length.value for length in lengths)
-    if grace.value < longest:
-        return []
-    last = math.ceil(longest) - 1
-    allowed = {0: "early_stopping: null", 1: "allowed: 1ep"}.get(last, f"allowed: 1ep to {last}ep")
-    span = f"no trial is longer than {float(longest):g}ep"
-    message = f"{span}, so nothing stops at {grace}; {allowed}"
-    return [source.problem(("early_stopping", "asha", "grace_period"), message)]

@@ -1,6 +1,7 @@
 """`sweeps train`: one recipe in this process, with checkpoints if asked for."""
 
 import json
+import warnings
 from pathlib import Path
 
 import typer
@@ -22,8 +23,10 @@ def train_alone(
 
     Raises:
         InvalidFile: If the recipe is wrong.
-        ValueError: If the checkpoints belong to another recipe.
+        CannotTrain: If it names no data, or the checkpoints belong to another recipe.
+        NonFiniteLoss: If its loss becomes NaN or infinite.
     """
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"warning: {message}", err=True)
     recipe = Recipe.from_yaml(recipe_file, sets)
     newest = newest_checkpoint(checkpoints) if checkpoints is not None else None
     if newest is not None:

@@ -6,59 +6,8 @@ import sys
 import optuna
 import pytest
 
-from resnet_core.yaml_source import InvalidFile
 from sweeps.spec import load_sweep
-
-RECIPE = """\
-model: {name: resnet18, num_classes: 10}
-optimizer:
-  decoupled_sgdw: {learning_rate: 2.0, momentum: 0.9, weight_decay: 5e-4}
-lr_schedulers:
-  linear_warmup: 1ep
-  cosine_decay: {T_max: 5ep}
-train_batch_size: 128
-max_duration: 6ep
-data: {digits: {}}
-"""
-HEAD = """\
-version: 1
-name: quick
-extends: recipe.yaml
-search: {trials: 12}
-space:
-"""
-DESIGN = """\
-  model.name: {choice: [resnet18, resnet34, resnet50]}
-  model.groups: {choice: [1, 4], when: {model.name: [resnet50, resnet101, resnet152]}}
-  model.width_per_group: {choice: [16, 64], when: {model.name: [resnet50, resnet101, resnet152]}}
-  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.2, 8]}
-  lr_schedulers:
-    choice:
-      - {linear_warmup: 1ep, cosine_decay: {T_max: 5ep}}
-      - {linear_warmup: 1ep, step_decay: {milestones: [4ep], gamma: 0.1}}
-"""
-
-
-@pytest.fixture
-def load(tmp_path):
-    def load(space=DESIGN, sets=(), *, head=HEAD, recipe=RECIPE):
-        (tmp_path / "recipe.yaml").write_text(recipe)
-        (tmp_path / "sweep.yaml").write_text(head + space)
-        return load_sweep(tmp_path / "sweep.yaml", sets)
-
-    return load
-
-
-@pytest.fixture
-def problems(load, tmp_path):
-    """What `load` refuses, without the folder's name."""
-
-    def problems(*args, **kwargs):
-        with pytest.raises(InvalidFile) as caught:
-            load(*args, **kwargs)
-        return [str(one).replace(f"{tmp_path}/", "") for one in caught.value.problems]
-
-    return problems
+from tests.sweeps.sweep_file import DESIGN, HEAD, RECIPE
 
 
 def place(problem):
@@ -248,14 +197,6 @@ def test_a_condition_may_list_values_that_this_space_does_not_have_but_no_typos(
     space = DESIGN.replace("resnet50, resnet101", "resnet50, resnet1O1")
     assert len(problems(space)) == 2
     assert "did you mean 'resnet101'" in problems(space)[0]
-
-
-def test_a_rung_that_never_comes_is_refused(problems):
-    asha = "early_stopping: {asha: {grace_period: 6ep}}\n"
-    assert problems(DESIGN + asha) == [
-        "sweep.yaml:14:39: early_stopping.asha.grace_period: no trial is longer than 6ep, "
-        "so nothing stops at 6ep; allowed: 1ep to 5ep"
-    ]
 
 
 def test_a_loss_is_not_maximized(problems):

@@ -1,0 +1,27 @@
+import pytest
+
+from resnet_core.yaml_source import InvalidFile
+from sweeps.spec import load_sweep
+from tests.sweeps.sweep_file import DESIGN, HEAD, RECIPE
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(space=DESIGN, sets=(), *, head=HEAD, recipe=RECIPE):
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        (tmp_path / "sweep.yaml").write_text(head + space)
+        return load_sweep(tmp_path / "sweep.yaml", sets)
+
+    return load
+
+
+@pytest.fixture
+def problems(load, tmp_path):
+    """What `load` refuses, without the folder's name."""
+
+    def problems(*args, **kwargs):
+        with pytest.raises(InvalidFile) as caught:
+            load(*args, **kwargs)
+        return [str(one).replace(f"{tmp_path}/", "") for one in caught.value.problems]
+
+    return problems
