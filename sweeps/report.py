@@ -19,7 +19,8 @@ def trials_table(result: SweepResult) -> Table:
     )
     paths = list(result.rows[0].varied) if result.rows else []
     for name in ("rank", metric, "epochs", "status", "minutes", "trial", *short_names(paths)):
-        table.add_column(name, justify="right" if name in ("rank", metric, "minutes") else "left")
+        right = name in ("rank", metric, "minutes")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name == "status")
     for row in sorted(result.rows, key=_order):
         status = row.record.status.replace("_", " ")
         table.add_row(
