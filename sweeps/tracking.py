@@ -54,9 +54,9 @@ class Mark:
     """How far a trial is mirrored: ``tracking.json`` in its folder."""
 
     run_id: str
+    status: str  # of the trial, as the run shows it
     offset: int = 0  # bytes of the spool
     points: int = 0  # epochs sent
-    status: str = "running"  # of the trial, as the run shows it
 
     @staticmethod
     def read(folder: Path) -> "Mark | None":
@@ -227,7 +227,7 @@ class Tracker:
         self._client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
         recipe = self._sweep.recipe_for(record.overrides)
         self._client.log_text(run_id, recipe.to_yaml(), "recipe.yaml")
-        return Mark(run_id)
+        return Mark(run_id, status="running")
 
     def _params(self, record: TrialRecord) -> dict[str, str]:
         """What varies in this sweep, as it stands in this trial, and the whole model section."""
