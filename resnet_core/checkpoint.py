@@ -76,7 +76,7 @@ def save_checkpoint(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    replaced = folder.with_name(f".{folder.name}.replaced")
+    replaced = _put_back(folder)
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a writer that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
@@ -120,6 +120,7 @@ def verify_checkpoint(folder: Path) -> Manifest:
     Raises:
         CorruptCheckpoint: If a file is missing or its digest differs, or another version wrote it.
     """
+    _put_back(folder)
     manifest = read_manifest(folder)
     if manifest.format != FORMAT:
         raise CorruptCheckpoint(f"{folder}: format {manifest.format}, this version reads {FORMAT}")
@@ -168,6 +169,18 @@ def newest_checkpoint(folder: Path) -> Path | None:
         else:
             return candidate
     return None
+
+
+def _put_back(folder: Path) -> Path:
+    """Undo a replacement whose writer was killed between its two renames.
+
+    Returns:
+        Where `save_checkpoint` keeps the old checkpoint meanwhile.
+    """
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    if replaced.exists() and not folder.exists():
+        replaced.replace(folder)
+    return replaced
 
 
 def _sha256(file: Path) -> str:

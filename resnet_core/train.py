@@ -5,6 +5,7 @@ same recipe, trains its share of each global batch, and gets the same results. N
 signals or needs the main thread.
 """
 
+import inspect
 import math
 import time
 import warnings
@@ -20,12 +21,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from resnet_core.checkpoint import load_checkpoint, save_checkpoint
-from resnet_core.data.loader import TrainLoader, evaluation_batches
-from resnet_core.data.sources import DataConfig, ImageData, load_data
+from resnet_core.data.loader import TrainLoader
+from resnet_core.data.sources import load_data
+from resnet_core.evaluate import autocast, evaluate, is_distributed, named_data
 from resnet_core.models.factory import ResNetClassifier, build_model
 from resnet_core.optimizer import build_optimizer, set_learning_rate
 from resnet_core.recipe import CannotTrain, Recipe
 from resnet_core.schedule import build_schedule
+
+# torch 2.15 gives DDP's switch a new name and warns of the old one.
+_NO_BUFFER_SYNC: dict[str, Any] = {
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers": False
+}
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -97,9 +106,13 @@ class EpochResult:
     def save_checkpoint(self, folder: str | Path) -> None:
         """Save the training as it is now, before `fit` is asked for the next epoch.
 
+        In a process group every worker may call it; rank 0 writes.
+
         Raises:
             OSError: If it cannot be written; nothing half-written stays behind.
         """
+        if is_distributed() and dist.get_rank() != 0:
+            return
         save_checkpoint(
             Path(folder),
             model=self._training.model.state_dict(),
@@ -147,9 +160,9 @@ def fit(
     for text in recipe.advice():
         warnings.warn(text, stacklevel=2)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    rank, num_workers = (dist.get_rank(), dist.get_world_size()) if _distributed() else (0, 1)
+    rank, num_workers = (dist.get_rank(), dist.get_world_size()) if is_distributed() else (0, 1)
     _check_batch(recipe.train_batch_size, num_workers)
-    data_config = _named_data(recipe)
+    data_config = named_data(recipe)
     data = load_data(data_config, recipe.model.num_classes, device)
     loader = TrainLoader(
         data,
@@ -179,7 +192,7 @@ def fit(
     if resume_from is not None:
         step, elapsed_before = _restore(Path(resume_from), recipe, model, optimizer, device)
     # Running statistics are averaged once per epoch instead of broadcast at each step.
-    network = DistributedDataParallel(model, broadcast_buffers=False) if _distributed() else model
+    network = DistributedDataParallel(model, **_NO_BUFFER_SYNC) if is_distributed() else model
     training = _Training(recipe, model, optimizer)
 
     started = time.perf_counter()
@@ -191,7 +204,7 @@ def fit(
         first_step, epoch_started = step, time.perf_counter()
         for images, labels in loader.batches(first_step, end_step):
             set_learning_rate(optimizer, peak_learning_rate * multiplier(step))
-            with _autocast(recipe, device):
+            with autocast(recipe, device):
                 logits = network(images)
             loss = model.loss(logits.float(), labels)
             optimizer.zero_grad(set_to_none=True)
@@ -221,71 +234,6 @@ def fit(
             elapsed_seconds=elapsed_before + time.perf_counter() - started,
             _training=training,
         )
-
-
-@torch.no_grad()
-def evaluate(
-    recipe: Recipe, model: ResNetClassifier, data: ImageData, split_name: str
-) -> dict[str, float]:
-    """Loss and accuracies on a whole split, every image counted once; collective if distributed.
-
-    Args:
-        recipe: For precision and batch size.
-        model: On the device of the data; left in evaluation mode.
-        data: In memory.
-        split_name: train, validation or test.
-
-    Returns:
-        loss, accuracy, top5_accuracy (fractions) and num_images.
-    """
-    model.eval()
-    metrics = model.metrics()
-    device = data.mean.device
-    rank, num_workers = (dist.get_rank(), dist.get_world_size()) if _distributed() else (0, 1)
-    for images, labels in evaluation_batches(
-        data,
-        data.split(split_name),
-        batch_size=recipe.eval_batch_size,
-        rank=rank,
-        num_workers=num_workers,
-    ):
-        with _autocast(recipe, device):
-            logits = model(images)
-        metrics.update(logits, labels)
-    return metrics.compute()
-
-
-def evaluate_checkpoint(
-    folder: str | Path, split_name: str, device: torch.device | str | None = None
-) -> dict[str, float]:
-    """Load a checkpoint and evaluate it, with the recipe it holds.
-
-    Args:
-        folder: The checkpoint.
-        split_name: train, validation or test.
-        device: None takes the current CUDA device if there is one.
-
-    Returns:
-        As `evaluate`.
-
-    Raises:
-        OSError: If the checkpoint is corrupt (`CorruptCheckpoint`).
-    """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    state, _, manifest = load_checkpoint(Path(folder), device)
-    recipe = Recipe.model_validate(manifest.recipe)
-    with torch.random.fork_rng(devices=[]):
-        model = ResNetClassifier(recipe.model)
-    model.load_state_dict(state)
-    model = model.to(device).to(memory_format=torch.channels_last)
-    data = load_data(_named_data(recipe), recipe.model.num_classes, device)
-    return evaluate(recipe, model, data, split_name)
-
-
-def _named_data(recipe: Recipe) -> DataConfig:
-    if recipe.data is None:
-        raise CannotTrain("the recipe names no data; add data: {digits: {}} or data: {fake: {}}")
-    return recipe.data
 
 
 def _check_batch(batch_size: int, num_workers: int) -> None:
@@ -319,16 +267,8 @@ def _check_finite(
             raise NonFiniteLoss(first_step + index, learning_rate(first_step + index), before)
 
 
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
-def _autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
-
-
 def _mean_over_workers(values: Tensor) -> Tensor:
-    if _distributed():
+    if is_distributed():
         dist.all_reduce(values)
         values /= dist.get_world_size()
     return values
@@ -337,7 +277,7 @@ def _mean_over_workers(values: Tensor) -> Tensor:
 def _average_running_statistics(model: nn.Module) -> None:
     """Give every worker the mean of all workers' batch-norm statistics, in one reduction."""
     buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-    if _distributed() and buffers:
+    if is_distributed() and buffers:
         flat = _mean_over_workers(torch.cat([buffer.flatten() for buffer in buffers]))
         parts = flat.split([buffer.numel() for buffer in buffers])
         for buffer, part in zip(buffers, parts, strict=True):

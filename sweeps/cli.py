@@ -7,6 +7,7 @@ and ``best`` answer at once. Data goes to stdout, everything else to stderr.
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -161,6 +162,8 @@ def _run(sweep: Sweep, folder: SweepFolder, output: Output, verbose: bool) -> No
             ):
                 result = launch.run(sweep, folder, display)
         except launch.Refused as error:
+            if not folder.read_records():  # nothing has begun, so nothing stays behind
+                shutil.rmtree(folder.path)
             _leave(REFUSED, str(error))
         except KeyboardInterrupt:  # while Ray was starting or ending
             _leave(INTERRUPTED, go_on)
@@ -263,7 +266,11 @@ def ui(
     from sweeps.dashboard import serve_dashboard
 
     with _errors_to_status():
-        raise typer.Exit(serve_dashboard(uri, port))
+        try:
+            status = serve_dashboard(uri, port)
+        except ValueError as error:
+            _leave(INVALID, str(error))
+        raise typer.Exit(status)
 
 
 def main() -> None:

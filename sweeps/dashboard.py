@@ -17,7 +17,7 @@ def serve_dashboard(uri: str | None, port: int) -> int:
         port: To listen on.
 
     Returns:
-        The server's exit status; 0 after Ctrl-C.
+        The server's exit status; 0 after Ctrl-C or SIGTERM.
 
     Raises:
         ValueError: If the tracking store is itself a server: its dashboard is at its own address.
@@ -39,6 +39,7 @@ def serve_dashboard(uri: str | None, port: int) -> int:
     }
     print(f"dashboard: http://{host}/#/experiments (Ctrl-C ends it)", file=sys.stderr)
     # A session of its own: the server has children, and they must end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         return server.wait()

@@ -36,6 +36,7 @@ class _Mailbox:
     go_until_epoch: int = 0
     ended: bool = True  # the command has seen its last item
     closed: bool = False
+    attached: int = 0  # how often a rank 0 has come up
     placement_group: Any = None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -115,8 +116,11 @@ class Exchange:
         that this one will choose. The group is kept so that an abandoned gang can be removed.
         """
         box = self._mailbox(gang)
-        box.placement_group = placement_group
-        box.taken = None
+        async with box.changed:
+            box.placement_group = placement_group
+            box.taken = None
+            box.attached += 1
+            box.changed.notify_all()
 
     async def next_command(self, gang: str, *, after: int) -> dict[str, Any] | None:
         """Wait, as rank 0, for a command numbered above ``after`` that has not ended.
@@ -124,13 +128,20 @@ class Exchange:
         A gang that was restarted passes 0 and gets the command it was working on again.
 
         Returns:
-            The command with its ``number``, or None when the gang is closed.
+            The command with its ``number``, or None when the gang is closed or, to a rank 0 that
+            has died while it waited, when another one has come up.
         """
         box = self._mailbox(gang)
         async with box.changed:
+            attached = box.attached
+
+            def ready() -> bool:
+                is_stale = box.attached != attached
+                return box.closed or is_stale or (box.number > after and not box.ended)
+
             while True:
-                await _wait(box, lambda: box.closed or (box.number > after and not box.ended))
-                if box.closed or box.command is None:
+                await _wait(box, ready)
+                if box.closed or box.attached != attached or box.command is None:
                     return None
                 if box.deliveries < MAX_DELIVERIES:
                     box.deliveries += 1
@@ -175,7 +186,7 @@ class Exchange:
         """
         box = self._mailbox(gang)
         async with box.changed:
-            if box.number != number or box.closed:
+            if box.number != number:
                 return False
             if item is not None and epoch > box.reported_epoch:
                 box.reported_epoch = epoch
@@ -190,7 +201,8 @@ class Exchange:
                 box,
                 lambda: box.number != number or box.closed or box.go_until_epoch >= epoch,
             )
-            return box.number == number and not box.closed
+            # Once it was "go" for one rank it is for all, even if the gang was closed meanwhile.
+            return box.number == number and box.go_until_epoch >= epoch
 
     async def fail(self, gang: str, number: int, item: dict[str, Any]) -> None:
         """End the command because a rank raised; later reports of other ranks count for nothing."""

@@ -14,6 +14,7 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 from ray.util import remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps import worker
 from sweeps.exchange import Exchange
@@ -38,7 +39,10 @@ def start_exchange() -> Any:
     """Start the sweep's exchange as an actor on the driver's node, without a CPU of its own."""
     # The limit is on waiting calls, one per worker and trainable, not on threads.
     actor_class: Any = ray.remote(Exchange)
-    return actor_class.options(num_cpus=0, max_concurrency=100_000).remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return actor_class.options(
+        num_cpus=0, max_concurrency=100_000, scheduling_strategy=here
+    ).remote()
 
 
 class Gang:
@@ -87,13 +91,16 @@ class Gang:
         if not self._thread.is_alive():
             raise RuntimeError(f"{self.name} has ended: {self._failure}") from self._failure
 
-    def close(self, *, timeout_seconds: float = 10.0) -> None:
+    def close(self, *, tries: int = 6, timeout_seconds: float = 10.0) -> None:
         """Let idle workers leave; take the resources from workers that are still training.
 
-        Every process and placement group is given back when this returns, with or without Ray's
-        dashboard.
+        Workers that are only just starting leave by themselves once they are up. With or without
+        Ray's dashboard, processes and placement group are given back when this returns.
         """
-        placement_group: Any = ray.get(self._config.exchange.close.remote(self.name))
-        self._thread.join(timeout_seconds)
-        if self._thread.is_alive() and placement_group is not None:
-            remove_placement_group(placement_group)
+        for _ in range(tries):
+            placement_group: Any = ray.get(self._config.exchange.close.remote(self.name))
+            self._thread.join(timeout_seconds)
+            if not self._thread.is_alive():
+                return
+            if placement_group is not None:
+                remove_placement_group(placement_group)

@@ -8,15 +8,13 @@ loses what came after its last snapshot, and cannot grow).
 import logging
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import ray
 from ray import tune
@@ -24,6 +22,7 @@ from ray import tune
 from sweeps.display import Display
 from sweeps.environment import describe_environment
 from sweeps.gang import GangConfig, start_exchange
+from sweeps.interrupts import Interrupts
 from sweeps.recorder import Recorder
 from sweeps.results import SweepResult, read_result
 from sweeps.search import SweepSearch
@@ -81,22 +80,31 @@ def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
     Raises:
         Refused: If not even one trial fits into the cluster.
     """
+    with Interrupts() as interrupts, _ray():
+        interrupts.install()
+        slots = _fitting_trials(sweep, display)
+        return _run(sweep, folder, display, slots, interrupts)
+
+
+def _run(
+    sweep: Sweep, folder: SweepFolder, display: Display, slots: int, interrupts: Interrupts
+) -> SweepResult:
     started = time.monotonic()
     before = folder.read_state()
     folder.write_state(replace(before, status="running"))
-    for record in folder.read_records():
-        if not record.ended:
-            folder.write_record(replace(record, status="pending"))
+    _put_back_to_pending(folder)
     tracker = Tracker(sweep, folder)
     tracker.start()
     status: Literal["finished", "interrupted"] = "interrupted"
     test = before.test
     try:
-        with _ray(), display.following(folder, sweep):
-            status = _tune(sweep, folder, display, _fitting_trials(sweep, display))
-            if status == "finished" and not test:
-                test = _test(sweep, folder)
+        with display.following(folder, sweep):
+            _tune(sweep, folder, display, slots, interrupts)
+            if not interrupts.seen:
+                test = test or _test(sweep, folder)
+                status = "finished"
     finally:
+        _put_back_to_pending(folder)
         wall_seconds = before.wall_seconds + time.monotonic() - started
         folder.write_state(replace(before, status=status, wall_seconds=wall_seconds, test=test))
         if not tracker.finish():
@@ -104,6 +112,12 @@ def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
                 f"not everything has reached {tracker.uri}; run the sweep again to send it"
             )
     return read_result(folder, sweep)
+
+
+def _put_back_to_pending(folder: SweepFolder) -> None:
+    for record in folder.read_records():
+        if not record.ended:
+            folder.write_record(replace(record, status="pending"))
 
 
 @contextmanager
@@ -118,12 +132,15 @@ def _ray() -> Iterator[None]:
         # Ray's job submission does not pass the address on; without it Train's helpers of the
         # workers may find another Ray instance of the host.
         env_vars = {**_RAY_ENVIRONMENT, "RAY_ADDRESS": address}
-        ray.init(
-            address=address,
-            runtime_env={"env_vars": env_vars},
-            log_to_driver=False,
-            logging_level=level,
-        )
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": env_vars},
+                log_to_driver=False,
+                logging_level=level,
+            )
+        except ConnectionError as error:
+            raise Refused(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
         try:
             yield
         finally:
@@ -147,17 +164,21 @@ def _ray() -> Iterator[None]:
 
 def _fitting_trials(sweep: Sweep, display: Display) -> int:
     """How many trials run at a time: as many as asked for, or as fit into the cluster now."""
-    resources, workers = sweep.spec.resources, sweep.spec.resources.workers_per_trial
-    cluster = ray.cluster_resources()
-    fitting = resources.max_concurrent_trials
-    for name, amount in resources.per_worker.items():
-        there = cluster.get(name, 0.0)
-        fitting = min(fitting, int(there / (amount * workers)))
-        if fitting == 0:
-            raise Refused(
-                f"a trial needs {workers} x {amount:g} {name}, this Ray cluster has {there:g}; "
-                "change resources, or give RAY_ADDRESS of a larger one"
-            )
+    resources = sweep.spec.resources
+    per_worker, workers = resources.per_worker, resources.workers_per_trial
+    # A worker lives on one node, so what counts is how many fit into each.
+    there = sum(
+        min(int(node["Resources"].get(name, 0.0) / amount) for name, amount in per_worker.items())
+        for node in ray.nodes()
+        if node["Alive"]
+    )
+    fitting = min(resources.max_concurrent_trials, there // workers)
+    if fitting == 0:
+        asked = " and ".join(f"{amount:g} {name}" for name, amount in per_worker.items())
+        raise Refused(
+            f"a trial needs {workers} workers of {asked} each, this Ray cluster has room for "
+            f"{there}; change resources, or set RAY_ADDRESS to a larger cluster"
+        )
     if fitting < resources.max_concurrent_trials:
         display.line(
             f"{fitting} of {resources.max_concurrent_trials} trials at a time: more do not fit"
@@ -166,12 +187,12 @@ def _fitting_trials(sweep: Sweep, display: Display) -> int:
 
 
 def _tune(
-    sweep: Sweep, folder: SweepFolder, display: Display, max_concurrent_trials: int
-) -> Literal["finished", "interrupted"]:
+    sweep: Sweep, folder: SweepFolder, display: Display, slots: int, interrupts: Interrupts
+) -> None:
     spec = sweep.spec
     search = SweepSearch(sweep, folder)
     if search.num_left == 0:
-        return "finished"
+        return
     exchange = start_exchange()
     scratch = folder.path / ".ray"  # Ray wants a place on shared storage; nothing in it is kept
     gang = GangConfig(exchange, spec.resources, spec.objective, scratch)
@@ -187,7 +208,7 @@ def _tune(
             search_alg=search,
             scheduler=scheduler,
             num_samples=search.num_left,
-            max_concurrent_trials=max_concurrent_trials,
+            max_concurrent_trials=slots,
             reuse_actors=spec.resources.reuse_workers,
             trial_name_creator=lambda trial: f"t{trial.config['index']:04d}",
             trial_dirname_creator=lambda trial: f"t{trial.config['index']:04d}-{trial.trial_id}",
@@ -203,47 +224,11 @@ def _tune(
         ),
     )
     try:
-        with _Interrupts(exchange) as interrupts:
-            tuner.fit()
+        interrupts.exchange = exchange
+        tuner.fit()
     finally:
+        interrupts.exchange = None
         shutil.rmtree(scratch, ignore_errors=True)
-    if not interrupts.seen:
-        return "finished"
-    for record in folder.read_records():
-        if not record.ended:
-            folder.write_record(replace(record, status="pending"))
-    return "interrupted"
-
-
-class _Interrupts:
-    """Ctrl-C and SIGTERM end the sweep cleanly; a second one ends the process.
-
-    Tune leaves its loop on SIGUSR1. The trainables it then waits for are woken first, they would
-    otherwise wait for the end of their epoch.
-    """
-
-    def __init__(self, exchange: Any) -> None:
-        self._exchange = exchange
-        self.seen = False
-
-    def __enter__(self) -> "_Interrupts":
-        self._previous = {
-            number: signal.signal(number, self._interrupt)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _interrupt(self, number: int, frame: object) -> None:
-        self.seen = True
-        for known, handler in self._previous.items():
-            signal.signal(known, handler)
-        # In a thread: the signal may have come in the middle of a call to Ray.
-        threading.Thread(target=self._exchange.interrupt.remote, daemon=True).start()
-        os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def _test(sweep: Sweep, folder: SweepFolder) -> dict[str, dict[str, float]]:

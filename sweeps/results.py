@@ -23,7 +23,7 @@ class TrialRow:
         epochs: Epochs trained.
         num_epochs: Epochs of its whole schedule.
         value: The objective after its last epoch, None before the first.
-        rank: 1 is the best completed trial; None unless completed.
+        rank: 1 is the best completed trial; None unless completed with a finite value.
         last: The metrics of its last epoch.
         varied: Recipe path -> value in this trial's recipe, for every key of the space.
     """
@@ -120,7 +120,9 @@ def read_result(folder: SweepFolder, sweep: Sweep) -> SweepResult:
     scores = {
         record.index: histories[record.index][-1][objective.metric]
         for record in records
-        if record.status == "completed" and histories.get(record.index)
+        if record.status == "completed"
+        and histories.get(record.index)
+        and math.isfinite(histories[record.index][-1][objective.metric])
     }
     sign = -1 if objective.mode == "max" else 1
     order = sorted(scores, key=lambda index: (sign * scores[index], index))

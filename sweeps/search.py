@@ -9,6 +9,7 @@ give the same next suggestion, whether or not the driver was restarted in betwee
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -51,7 +52,8 @@ class SweepSearch(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config for Tune: its ``index`` and its ``folder``, recipe inside."""
         if self._waiting:
-            record = self._waiting.pop(0)
+            record = replace(self._waiting.pop(0), suggested_at=time.time())
+            self._folder.write_record(record)
         elif self._next_index < self._sweep.spec.search.trials:
             index = self._next_index
             self._next_index += 1
@@ -103,10 +105,10 @@ class SweepSearch(Searcher):
         if trial is None:
             return
         values = [(point["epoch"], float(point[self._objective.metric])) for point in history]
-        values = [(epoch, value) for epoch, value in values if math.isfinite(value)]
         for epoch, value in values:
-            trial.report(value, epoch)
-        if record.status == "completed" and values:
+            if math.isfinite(value):
+                trial.report(value, epoch)
+        if record.status == "completed" and values and math.isfinite(values[-1][1]):
             self._study.tell(trial, values[-1][1])
         elif record.status == "stopped_early":
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)

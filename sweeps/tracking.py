@@ -8,23 +8,24 @@ point per (run, metric, timestamp, step, value).
 """
 
 import fcntl
-import json
 import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sweeps.domains import canonical
+from sweeps.mark import Mark
 from sweeps.results import best_epoch, varied_values
 from sweeps.space import short_value
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
-from sweeps.storage import SweepFolder, TrialRecord, home, write_atomically
+from sweeps.storage import SweepFolder, TrialRecord, home
 
 SHIP_SECONDS = 1.0
 METRICS = (
@@ -49,27 +50,6 @@ def tracking_uri(uri: str | None) -> str:
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
 
 
-@dataclass(frozen=True)
-class Mark:
-    """How far a trial is mirrored: ``tracking.json`` in its folder."""
-
-    run_id: str
-    status: str  # of the trial, as the run shows it
-    offset: int = 0  # bytes of the spool
-    points: int = 0  # epochs sent
-
-    @staticmethod
-    def read(folder: Path) -> "Mark | None":
-        """The trial's mark, None before its run was created."""
-        file = folder / "tracking.json"
-        return Mark(**json.loads(file.read_text())) if file.exists() else None
-
-    def write(self, folder: Path) -> "Mark":
-        """Write the mark and return it."""
-        write_atomically(folder / "tracking.json", json.dumps(asdict(self)))
-        return self
-
-
 class Tracker:
     """The shipper of one sweep: a thread that mirrors the folder until `finish`.
 
@@ -86,7 +66,7 @@ class Tracker:
         self._client: Any = None
         self._experiment_id = ""
         self._parent_run_id = ""
-        self._complained = ""
+        self._complaints: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
 
     def start(self) -> None:
@@ -110,24 +90,35 @@ class Tracker:
             self._ship_all(last=False)
 
     def _ship_all(self, *, last: bool) -> bool:
-        from mlflow.exceptions import MlflowException
+        steps = [self._connect] if not self._parent_run_id else []
+        steps += [partial(self._ship, record) for record in self._folder.read_records()]
+        steps += [self._close_parent] if last else []
+        complete = True
+        for step in steps:
+            # What goes wrong with one trial does not hold up the others; without a server or a
+            # parent run there is nothing to try.
+            arrived, is_away = self._attempt(step)
+            complete = complete and arrived
+            if is_away or not self._parent_run_id:
+                break
+        if complete:
+            self._complaints.clear()
+        return complete
+
+    def _attempt(self, step: Callable[[], None]) -> tuple[bool, bool]:
+        """Take a step; returns whether it was taken, and whether the server is away."""
+        from mlflow.exceptions import MlflowException, RestException
 
         try:
-            if not self._parent_run_id:
-                self._connect()
-            for record in self._folder.read_records():
-                self._ship(record)
-            if last:
-                self._close_parent()
+            step()
         except (MlflowException, OSError) as error:
             # requests' errors are OSErrors. Said once per kind, not once per second.
             text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-            if text != self._complained:
-                self._complained = text
+            if text not in self._complaints:
+                self._complaints.add(text)
                 _LOG.warning("tracking at %s is behind: %s", self.uri, text)
-            return False
-        self._complained = ""
-        return True
+            return False, self.uri.startswith("http") and not isinstance(error, RestException)
+        return True, False
 
     # ---- once per driver ----------------------------------------------------------------------
 
@@ -155,19 +146,23 @@ class Tracker:
         state = self._folder.read_state()
         found = self._find_runs(f"tags.`sweep.id` = '{state.id}' and tags.`sweep.role` = 'sweep'")
         if found:
-            self._parent_run_id = found[0].info.run_id
-            self._client.update_run(self._parent_run_id, status="RUNNING")
-            return
-        tags = {"sweep.id": state.id, "sweep.name": self._folder.name, "sweep.role": "sweep"}
-        run = self._client.create_run(
-            self._experiment_id,
-            start_time=round(state.started_at * 1000),
-            run_name=self._folder.name,
-            tags=tags,
-        )
+            run_id = found[0].info.run_id
+            self._client.update_run(run_id, status="RUNNING")
+        else:
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=round(state.started_at * 1000),
+                run_name=self._folder.name,
+                tags={
+                    "sweep.id": state.id,
+                    "sweep.name": self._folder.name,
+                    "sweep.role": "sweep",
+                },
+            )
+            run_id = run.info.run_id
         for file in ("sweep.yaml", "resolved.yaml", "environment.json"):
-            self._client.log_artifact(run.info.run_id, str(self._folder.path / file))
-        self._parent_run_id = run.info.run_id
+            self._client.log_artifact(run_id, str(self._folder.path / file))
+        self._parent_run_id = run_id
 
     def _find_runs(self, condition: str) -> list[Any]:
         return self._client.search_runs([self._experiment_id], condition, max_results=1)
@@ -176,7 +171,14 @@ class Tracker:
         state = self._folder.read_state()
         for trial, metrics in state.test.items():
             for name, value in metrics.items():
-                self._client.log_metric(self._parent_run_id, f"test_{name}_{trial}", value)
+                # The same time at each try, so that MLflow keeps one point.
+                self._client.log_metric(
+                    self._parent_run_id,
+                    f"test_{name}_{trial}",
+                    value,
+                    timestamp=round(state.started_at * 1000),
+                    step=0,
+                )
         status = "FINISHED" if state.status == "finished" else "KILLED"
         self._client.set_terminated(self._parent_run_id, status)
 

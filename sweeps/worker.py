@@ -20,7 +20,8 @@ from ray.util import get_current_placement_group
 
 from resnet_core import Recipe, fit
 from resnet_core.checkpoint import newest_checkpoint, read_manifest
-from resnet_core.train import EpochResult, NonFiniteLoss, evaluate_checkpoint
+from resnet_core.evaluate import evaluate_checkpoint
+from resnet_core.train import EpochResult, NonFiniteLoss
 from sweeps.results import best_epoch
 from sweeps.spec import ObjectiveConfig
 from sweeps.spool import Spool
@@ -53,6 +54,8 @@ def serve(config: dict[str, Any]) -> None:
         try:
             _train(exchange, gang, command, rank, config["objective"])
         except Exception as error:  # told to the exchange; the trial fails alone
+            if num_workers > 1 and _lost_a_peer(error):
+                raise  # Train starts the workers again, and they go on from the checkpoint
             item = {"kind": "failed", "reason": reason_of(error), "error": traceback.format_exc()}
             ray.get(exchange.fail.remote(gang, number, item))
             lost_collective = num_workers > 1 and not isinstance(error, NonFiniteLoss)
@@ -117,6 +120,13 @@ def _keep_checkpoint(result: EpochResult, folder: Path, objective: ObjectiveConf
     for path in kept:
         if path not in (folder / f"ep{best:04d}", newest):
             shutil.rmtree(path)
+
+
+def _lost_a_peer(error: Exception) -> bool:
+    """Whether a collective failed because another worker is gone; gloo has no type for it."""
+    words = ("gloo", "Connection closed", "Connection reset", "Broken pipe")
+    is_gloo = type(error) is RuntimeError and any(word in str(error) for word in words)
+    return is_gloo or isinstance(error, dist.DistError)
 
 
 def reason_of(error: Exception) -> str:

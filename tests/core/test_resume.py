@@ -9,7 +9,7 @@ import torch
 
 from resnet_core import EpochResult, create_resnet, fit
 from resnet_core.checkpoint import load_checkpoint
-from resnet_core.train import evaluate_checkpoint
+from resnet_core.evaluate import evaluate_checkpoint
 from tests.core.tiny_recipe import tiny_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")

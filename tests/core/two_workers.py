@@ -10,7 +10,7 @@ from torch import nn
 
 from resnet_core import NonFiniteLoss, fit
 from resnet_core.data.sources import load_data
-from resnet_core.train import evaluate
+from resnet_core.evaluate import evaluate
 from tests.core.tiny_recipe import plain_recipe, tiny_recipe
 
 TIMES = {"images_per_second", "elapsed_seconds"}
