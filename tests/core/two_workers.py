@@ -27,7 +27,7 @@ def work(rank: int, folder: Path) -> None:
         timeout=timedelta(seconds=60),
     )
     try:
-        found = {**_plain_epoch(), **_whole_training(), **_refusals()}
+        found = {**_plain_epoch(), **_whole_training(folder), **_refusals()}
     finally:
         dist.destroy_process_group()
     torch.save(found, folder / f"rank{rank}.pt")
@@ -48,9 +48,13 @@ def _plain_epoch() -> dict[str, Any]:
     }
 
 
-def _whole_training() -> dict[str, Any]:
-    *before, last = fit(tiny_recipe())
-    results = [result.metrics() for result in [*before, last]]
+def _whole_training(folder: Path) -> dict[str, Any]:
+    results = []
+    last = None
+    for last in fit(tiny_recipe()):
+        last.save_checkpoint(folder / "latest")  # by both, as in the README
+        results.append(last.metrics())
+    assert last is not None
     for result in results:
         for name in TIMES:
             del result[name]

@@ -132,6 +132,37 @@ def test_two_workers_train_one_trial_and_survive_one_that_raises(home: Home):
     assert runs["t0000"].data.params["train_batch_size"] == "16"
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_trial_survives_the_kill_of_either_of_its_two_workers(home: Home, which: int):
+    file = home.write(
+        f"space:\n{RATES}search: {{algorithm: random, trials: 1}}\n"
+        "resources: {workers_per_trial: 2, cpus_per_worker: 1}\n"
+    )
+    process = home.start("run", file, "-o", "json", "--set", "data.fake.num_train=160")
+    wait_for_line(process, "t0000: epoch 2/4")
+    workers = sorted(processes_of(process, "ray::RayTrainWorker"), key=lambda worker: worker.pid)
+    assert len(workers) == 2
+    workers[which].send_signal(signal.SIGKILL)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, out + err
+    (trial,) = json.loads(out)["trials"]
+    assert (trial["status"], trial["epochs"]) == ("completed", 4)
+    assert home.epochs(home.runs()["t0000"]) == [1, 2, 3, 4]
+
+
+def test_a_sweep_that_cannot_fit_is_refused_and_leaves_nothing_behind(home: Home):
+    file = home.write(
+        f"space:\n{RATES}search: {{trials: 2}}\n"
+        "resources: {workers_per_trial: 2, cpus_per_worker: 1000}\n"
+    )
+    _, err = home.run("run", file, status=3)
+    assert "a trial needs 2 workers of 1000 CPU each, this Ray cluster has room for 0" in err
+    assert sorted(path.name for path in home.path.iterdir() if path.name != "results") == [
+        "recipe.yaml", "sweep.yaml",
+    ]  # fmt: skip
+    assert not (home.path / "results/e2e").exists()
+
+
 def test_a_conditional_space_trains_only_possible_models(home: Home):
     when = "when: {model.name: [resnet50]}"
     file = home.write(
@@ -163,10 +194,20 @@ def test_ctrl_c_ends_cleanly_and_resume_finishes_without_doing_anything_twice(ho
     (record,) = (home.path / "results/e2e/trials").glob("t0000-*/trial.json")
     before = record.read_text()
 
+    # A trace that only a training resumed from this very checkpoint carries on.
+    *_, manifest = sorted(
+        (home.path / "results/e2e/trials").glob("t0001-*/checkpoints/*/man*.json")
+    )
+    saved = json.loads(manifest.read_text())
+    saved["metrics"]["elapsed_seconds"] += 1000
+    manifest.write_text(json.dumps(saved))
+
     out, _ = home.run("resume", "e2e", "-o", "json")
     assert [trial["epochs"] for trial in json.loads(out)["trials"]] == [4, 4, 4]
     assert record.read_text() == before  # the trial that had finished was not touched
     runs = home.runs()
     assert list(runs) == ["t0002", "t0001", "t0000"]
+    assert runs["t0001"].data.metrics["elapsed_seconds"] > 1000
+    assert runs["t0002"].data.metrics["elapsed_seconds"] < 1000
     assert all(home.epochs(run) == [1, 2, 3, 4] for run in runs.values())
     assert {run.info.status for run in runs.values()} == {"FINISHED"}

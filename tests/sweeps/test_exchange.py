@@ -120,6 +120,38 @@ def test_a_failure_ends_the_command_and_later_reports_of_other_ranks_add_nothing
     asyncio.run(scenario())
 
 
+def test_a_go_that_one_rank_has_read_holds_for_the_others_after_the_gang_was_closed():
+    async def scenario() -> None:
+        exchange = Exchange()
+        number = await exchange.start_trial("g", COMMAND)
+        first = asyncio.create_task(exchange.report("g", number, 1, epoch_item(1), last=False))
+        await next_item(exchange, 0)
+        asking = asyncio.create_task(next_item(exchange, 1))
+        assert await first is True
+        await exchange.close("g")
+        assert await exchange.report("g", number, 1, None, last=False) is True
+        assert await exchange.report("g", number, 2, None, last=False) is False
+        asking.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_rank_0_that_died_while_it_waited_takes_no_command_from_its_successor():
+    async def scenario() -> None:
+        exchange = Exchange()
+        waiting = []
+        for _ in range(MAX_DELIVERIES + 1):
+            await exchange.attach("g", None)
+            waiting.append(asyncio.create_task(exchange.next_command("g", after=0)))
+            await asyncio.sleep(0)
+        number = await exchange.start_trial("g", COMMAND)
+        *stale, own = await asyncio.gather(*waiting)
+        assert stale == [None] * MAX_DELIVERIES
+        assert own == {**COMMAND, "number": number}
+
+    asyncio.run(scenario())
+
+
 def test_closing_sends_every_rank_home():
     async def scenario() -> None:
         exchange = Exchange()

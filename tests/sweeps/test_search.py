@@ -1,13 +1,15 @@
 """The searcher without Ray: asked and told directly, its memory in a folder."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from sweeps.results import read_result
 from sweeps.search import SweepSearch
 from sweeps.spec import load_sweep
 from sweeps.spool import Spool
-from sweeps.storage import SweepFolder
+from sweeps.storage import SweepFolder, SweepState
 from tests.sweeps.sweep_file import HEAD, RECIPE
 
 SPACE = """\
@@ -77,6 +79,26 @@ def test_a_stopped_trial_reaches_optuna_as_pruned_and_a_failed_one_as_failed(swe
         run_one(sweep, folder, search, status)
     states = [trial.state.name for trial in search._study.trials]
     assert states == ["PRUNED", "FAIL", "COMPLETE"]  # trial 0 lies outside the space's ranges
+
+
+def test_a_trial_that_ends_with_nan_is_neither_ranked_nor_told_to_optuna_as_complete(
+    sweep, tmp_path
+):
+    folder = SweepFolder(tmp_path / "s")
+    folder.path.mkdir()
+    folder.write_state(SweepState(id="1"))
+    search = SweepSearch(sweep, folder)
+    run_one(sweep, folder, search)
+    search.suggest("any")
+    record = folder.read_records()[1]
+    for epoch, value in ((1, 0.9), (2, math.nan)):
+        point = {"epoch": epoch, "num_epochs": 2, "val_accuracy": value}
+        Spool(folder.trial_folder(record)).append(point)
+    record = replace(record, status="completed")
+    folder.write_record(record)
+    search.tell(record, folder.history(record))
+    assert [row.rank for row in read_result(folder, sweep).rows] == [1, None]
+    assert [trial.state.name for trial in search._study.trials] == ["FAIL"]
 
 
 def test_an_interrupted_trial_is_suggested_again_before_any_new_one(sweep, tmp_path):
