@@ -27,8 +27,13 @@ setup: .venv/.done
 sweep: setup
 	$(BIN)/python -m sweeps run $(SWEEP)
 
+# The end-to-end tests mostly wait for processes to start, so the others run beside them.
 test: setup
-	$(BIN)/python -m pytest
+	@log=$$(mktemp); $(BIN)/python -m pytest tests/e2e > $$log 2>&1 & e2e=$$!; \
+	trap 'kill $$e2e' INT TERM; \
+	$(BIN)/python -m pytest --ignore tests/e2e; status=$$?; \
+	echo "waiting for the end-to-end tests"; \
+	wait $$e2e || status=1; cat $$log; rm -f $$log; exit $$status
 
 check: setup
 	$(BIN)/ruff check .

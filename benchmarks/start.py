@@ -54,7 +54,9 @@ def nested(trials: int, folder: Path) -> list[float]:
 
         recipe = Recipe.from_yaml(config["recipe"], ["max_duration=1ep"])
         first_step: list[float] = []
-        for result in fit(recipe, on_first_step=lambda: first_step.append(time.time())):
+        for result in fit(
+            recipe, after_step=lambda _: first_step or first_step.append(time.time())
+        ):
             ray.train.report({**result.metrics(), "first_step_at": first_step[0]})
 
     def trial(config: dict[str, Any]) -> None:

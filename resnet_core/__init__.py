@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resnet_core.models.factory import ResNetClassifier, create_resnet
+    from resnet_core.problems import CannotTrain
     from resnet_core.recipe import Recipe
+    from resnet_core.recipe_summary import Summary, summary
     from resnet_core.train import EpochResult, NonFiniteLoss, fit
 
-__all__ = ["EpochResult", "NonFiniteLoss", "Recipe", "ResNetClassifier", "create_resnet", "fit"]
+__all__ = [
+    "CannotTrain", "EpochResult", "NonFiniteLoss", "Recipe", "ResNetClassifier", "Summary",
+    "create_resnet", "fit", "summary",
+]  # fmt: skip
 
 _HOME = {
+    "CannotTrain": "resnet_core.problems",
     "EpochResult": "resnet_core.train",
     "NonFiniteLoss": "resnet_core.train",
     "Recipe": "resnet_core.recipe",
     "ResNetClassifier": "resnet_core.models.factory",
+    "Summary": "resnet_core.recipe_summary",
     "create_resnet": "resnet_core.models.factory",
     "fit": "resnet_core.train",
+    "summary": "resnet_core.recipe_summary",
 }
 
 

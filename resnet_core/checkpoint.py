@@ -2,11 +2,11 @@
 
     ep0003/
       model.pt        the model's state, names torchvision's
-      optimizer.pt    the optimizer's state
-      manifest.json   epoch, step, metrics, the recipe, and the sha256 of the two files
+      optimizer.pt    the optimizer's state, and so on: a file for each state
+      manifest.json   epoch, step, metrics, the recipe, and the sha256 of the other files
 
-Order of data and augmentation follow from seed and step (`data.loader`), so no random state needs
-saving: training resumed from a checkpoint ends where it would have ended.
+Order of data and everything random follow from seed and step (`random_streams`), so no random state
+needs saving: training resumed from a checkpoint ends where it would have ended.
 """
 
 import hashlib
@@ -20,8 +20,7 @@ from typing import Any
 
 import torch
 
-FORMAT = 1
-STATE_FILES = ("model.pt", "optimizer.pt")
+FORMAT = 2
 MANIFEST = "manifest.json"
 
 
@@ -39,6 +38,7 @@ class Manifest:
         metrics: Of the epoch, as `EpochResult.metrics` gives them.
         recipe: As `Recipe.to_dict` gives it.
         sha256: File name -> digest in hex.
+        elapsed_seconds: That the training has taken so far.
         format: Of this layout.
     """
 
@@ -47,29 +47,30 @@ class Manifest:
     metrics: dict[str, Any]
     recipe: dict[str, Any]
     sha256: dict[str, str]
+    elapsed_seconds: float
     format: int = FORMAT
 
 
 def save_checkpoint(
     folder: Path,
     *,
-    model: dict[str, Any],
-    optimizer: dict[str, Any],
+    states: dict[str, Any],
     epoch: int,
     step: int,
     metrics: dict[str, Any],
     recipe: dict[str, Any],
+    elapsed_seconds: float,
 ) -> None:
     """Write a checkpoint; the folder appears in one step, an older one of its name is replaced.
 
     Args:
         folder: Its parents are made where missing.
-        model: ``state_dict`` of the model.
-        optimizer: ``state_dict`` of the optimizer.
+        states: Name (``model``, ``optimizer``, ...) -> what ``state_dict`` of it gives.
         epoch: Completed epochs.
         step: Completed optimizer steps.
         metrics: Of the epoch; plain numbers.
         recipe: Plain data.
+        elapsed_seconds: That the training has taken so far.
 
     Raises:
         OSError: If it cannot be written; nothing half-written stays behind.
@@ -81,12 +82,13 @@ def save_checkpoint(
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
     try:
-        for name, state in zip(STATE_FILES, (model, optimizer), strict=True):
+        files = {f"{name}.pt": state for name, state in states.items()}
+        for name, state in files.items():
             torch.save(state, temporary / name)
-        sha256 = {name: _sha256(temporary / name) for name in STATE_FILES}
-        manifest = Manifest(epoch, step, metrics, recipe, sha256)
+        sha256 = {name: _sha256(temporary / name) for name in files}
+        manifest = Manifest(epoch, step, metrics, recipe, sha256, elapsed_seconds)
         (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
-        for name in (*STATE_FILES, MANIFEST):
+        for name in (*files, MANIFEST):
             _sync(temporary / name)
         _sync(temporary)
         if folder.exists():  # a folder cannot be renamed onto another one
@@ -106,11 +108,14 @@ def read_manifest(folder: Path) -> Manifest:
         CorruptCheckpoint: If it cannot be read.
     """
     try:
-        manifest = Manifest(**json.loads((folder / MANIFEST).read_text()))
-        if not isinstance(manifest.sha256, dict):
-            raise ValueError("sha256 is no mapping")
+        content = json.loads((folder / MANIFEST).read_text())
+        if content.get("format") != FORMAT:
+            raise ValueError(f"format {content.get('format')}, this version reads {FORMAT}")
+        manifest = Manifest(**content)
+        if "model.pt" not in manifest.sha256:
+            raise ValueError("sha256 names no model.pt")
         return manifest
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise CorruptCheckpoint(f"{folder / MANIFEST}: {error}") from error
 
 
@@ -122,34 +127,31 @@ def verify_checkpoint(folder: Path) -> Manifest:
     """
     _put_back(folder)
     manifest = read_manifest(folder)
-    if manifest.format != FORMAT:
-        raise CorruptCheckpoint(f"{folder}: format {manifest.format}, this version reads {FORMAT}")
-    for name in STATE_FILES:
+    for name, digest in manifest.sha256.items():
         try:
             found = _sha256(folder / name)
         except OSError as error:
             raise CorruptCheckpoint(f"{folder / name}: {error.strerror}") from error
-        if found != manifest.sha256.get(name):
+        if found != digest:
             raise CorruptCheckpoint(f"{folder / name}: its sha256 is not the manifest's")
     return manifest
 
 
-def load_checkpoint(
-    folder: Path, device: torch.device
-) -> tuple[dict[str, Any], dict[str, Any], Manifest]:
+def load_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any], Manifest]:
     """Verify a checkpoint and read it.
 
     Returns:
-        The model's state, the optimizer's state, and the manifest.
+        The states by name, as `save_checkpoint` was given them, and the manifest.
 
     Raises:
         CorruptCheckpoint: As `verify_checkpoint`.
     """
     manifest = verify_checkpoint(folder)
-    model, optimizer = (
-        torch.load(folder / name, map_location=device, weights_only=True) for name in STATE_FILES
-    )
-    return model, optimizer, manifest
+    states = {
+        Path(name).stem: torch.load(folder / name, map_location=device, weights_only=True)
+        for name in manifest.sha256
+    }
+    return states, manifest
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

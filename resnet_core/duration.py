@@ -1,7 +1,9 @@
-"""Lengths of training as written in a recipe: "8ep", "100ba", "0.1dur".
+"""Lengths as written in a recipe: of training ("8ep", "100ba", "0.1dur") or of time ("30min").
 
-``ep`` counts epochs, ``ba`` batches (optimizer steps), ``dur`` is a share of the whole training.
-Lengths are exact fractions of the decimal text, so 0.1dur of 90 steps is 9 steps and not 9.000001.
+``ep`` counts epochs, ``ba`` batches (optimizer steps), ``dur`` is a share of the whole training;
+``sec``, ``min`` and ``h`` are wall-clock time. Lengths are exact fractions of the decimal text, so
+0.1dur of 90 steps is 9 steps and not 9.000001. One rule makes steps of them: the nearest whole
+number, halves up.
 """
 
 import math
@@ -9,20 +11,28 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Any, Literal, Self, cast, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-DurationUnit = Literal["ep", "ba", "dur"]
+DurationUnit = Literal["ep", "ba", "dur", "sec", "min", "h"]
 
 _UNITS: tuple[str, ...] = get_args(DurationUnit)
+_SECONDS = {"sec": 1, "min": 60, "h": 3600}
 _WORDS = {
     "ep": "ep", "epoch": "ep", "epochs": "ep", "ba": "ba", "batch": "ba", "batches": "ba",
     "step": "ba", "steps": "ba", "iterations": "ba", "dur": "dur", "duration": "dur",
+    "s": "sec", "seconds": "sec", "minutes": "min", "hours": "h", "hr": "h",
 }  # fmt: skip
 _EXAMPLES = "8ep (epochs), 100ba (batches) or 0.1dur (a share of the whole training)"
+_TIME_EXAMPLES = "90sec, 30min or 2h"
 _LONGEST_TEXT = 40
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PATTERN = re.compile(rf"({_NUMBER}) ?([A-Za-z%]+)", re.ASCII)
@@ -37,7 +47,8 @@ class Duration:
 
     Attributes:
         value: How many of the unit, exact; whole for ``ba``.
-        unit: ``ep`` epochs, ``ba`` optimizer steps, ``dur`` share of the whole training.
+        unit: ``ep`` epochs, ``ba`` optimizer steps, ``dur`` share of the whole training, ``sec``,
+            ``min`` and ``h`` time.
     """
 
     value: Fraction
@@ -77,22 +88,53 @@ class Duration:
             raise ValueError(f"unknown unit {unit!r} in {text!r}; {hint}write {_EXAMPLES}")
         return cls(Fraction(number), cast(DurationUnit, unit))
 
-    def steps(self, steps_per_epoch: int, total_steps: int | None = None) -> int:
+    @property
+    def is_time(self) -> bool:
+        """Whether the unit is one of wall-clock time."""
+        return self.unit in _SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time.
+
+        Raises:
+            ValueError: If the unit counts steps.
+        """
+        if not self.is_time:
+            raise ValueError(f"{self} is no time; write {_TIME_EXAMPLES}")
+        return float(self.value * _SECONDS[self.unit])
+
+    def steps(
+        self,
+        steps_per_epoch: int,
+        total_steps: int | None = None,
+        *,
+        scale: Fraction = Fraction(1),
+    ) -> int:
         """Number of optimizer steps, rounded to the nearest whole step, halves up.
 
         Args:
             steps_per_epoch: Optimizer steps in one epoch, at least 1.
             total_steps: Steps of the whole training; needed by ``dur`` only.
+            scale: Multiplies lengths in ``ep`` and ``ba`` before rounding; a ``dur`` is a share of
+                a training that was scaled already.
 
         Raises:
-            ValueError: If ``steps_per_epoch`` is below 1, or ``dur`` has no ``total_steps``.
+            ValueError: If ``steps_per_epoch`` is below 1, ``dur`` has no ``total_steps``, or the
+                unit is one of time.
         """
+        if self.is_time:
+            raise ValueError(f"{self} is wall-clock time, which is no number of steps")
         if steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch must be at least 1, got {steps_per_epoch}")
         if self.unit == "dur" and total_steps is None:
             raise ValueError(f"{self} is a share of the whole training: give total_steps")
-        scale = {"ep": steps_per_epoch, "ba": 1, "dur": total_steps or 0}[self.unit]
-        return math.floor(self.value * scale + Fraction(1, 2))
+        unit_steps = {
+            "ep": steps_per_epoch * scale,
+            "ba": scale,
+            "dur": Fraction(total_steps or 0),
+        }[self.unit]
+        return math.floor(self.value * unit_steps + Fraction(1, 2))
 
     def __str__(self) -> str:
         whole, rest = divmod(self.value, 1)
@@ -109,11 +151,48 @@ class Duration:
     def __get_pydantic_json_schema__(
         cls, _: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {
-            "type": "string",
-            "pattern": rf"^{_NUMBER} ?(ep|ba|dur)$",
-            "examples": ["8ep", "100ba", "0.1dur"],
-        }
+        return _json_schema(_UNITS, ["8ep", "100ba", "0.1dur", "30min"])
+
+
+def _json_schema(units: tuple[str, ...], examples: list[str]) -> JsonSchemaValue:
+    pattern = rf"^{_NUMBER} ?({'|'.join(units)})$"
+    return {"type": "string", "pattern": pattern, "examples": examples}
+
+
+def _counts_steps(length: Duration) -> Duration:
+    if length.is_time:
+        raise ValueError(f"{length} is wall-clock time, and a length is needed here: {_EXAMPLES}")
+    return length
+
+
+def _is_positive(length: Duration) -> Duration:
+    if length.value == 0:
+        raise ValueError(f"must be longer than 0, got {length}")
+    return length
+
+
+def _is_wall_clock(length: Duration) -> Duration:
+    if not length.is_time:
+        raise ValueError(f"{length} is no wall-clock time; write {_TIME_EXAMPLES}")
+    return _is_positive(length)
+
+
+StepLength = Annotated[
+    Duration,
+    AfterValidator(_counts_steps),
+    WithJsonSchema(_json_schema(("ep", "ba", "dur"), ["8ep", "100ba", "0.1dur"])),
+]
+"""A duration that optimizer steps can be made of."""
+
+PositiveLength = Annotated[StepLength, AfterValidator(_is_positive)]
+"""The same, longer than 0."""
+
+WallClock = Annotated[
+    Duration,
+    AfterValidator(_is_wall_clock),
+    WithJsonSchema(_json_schema(tuple(_SECONDS), ["90sec", "30min", "2h"])),
+]
+"""A duration in seconds, minutes or hours, above 0."""
 
 
 def _without_unit(number: str) -> str:

@@ -1,15 +1,24 @@
 """Loss and accuracy of a model or a checkpoint on a whole split, whatever the number of workers."""
 
+import warnings
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
+from torch import Tensor
 
 from resnet_core.checkpoint import load_checkpoint
+from resnet_core.data.augment import normalise
+from resnet_core.data.dataset import ImageData, Split
 from resnet_core.data.loader import evaluation_batches
-from resnet_core.data.sources import DataConfig, ImageData, load_data
-from resnet_core.models.factory import ResNetClassifier
-from resnet_core.recipe import CannotTrain, Recipe
+from resnet_core.data.section import DataConfig
+from resnet_core.data.sources import load_data
+from resnet_core.methods.section import ResolutionConfig
+from resnet_core.models.factory import ResNetClassifier, build_architecture
+from resnet_core.precision import autocast
+from resnet_core.problems import CannotTrain
+from resnet_core.process_group import rank_and_num_workers
+from resnet_core.recipe import Recipe
+from resnet_core.train_batch import resize
 
 
 @torch.no_grad()
@@ -19,29 +28,56 @@ def evaluate(
     """Loss and accuracies on a whole split, every image counted once; collective if distributed.
 
     Args:
-        recipe: For precision and batch size.
+        recipe: For precision, resolution and batch size.
         model: On the device of the data; left in evaluation mode.
         data: In memory.
         split_name: train, validation or test.
 
     Returns:
-        loss, accuracy, top5_accuracy (fractions) and num_images.
+        loss, accuracy, top5_accuracy (fractions) and num_images, which counts no image that could
+        not be read.
     """
     model.eval()
     metrics = model.metrics()
-    device = data.mean.device
-    rank, num_workers = (dist.get_rank(), dist.get_world_size()) if is_distributed() else (0, 1)
-    for images, labels in evaluation_batches(
-        data,
-        data.split(split_name),
+    rank, num_workers = rank_and_num_workers()
+    resolution, split = recipe.methods.resolution, data.split(split_name)
+    for batch in evaluation_batches(
+        split,
+        data=data,
         batch_size=recipe.eval_batch_size,
         rank=rank,
         num_workers=num_workers,
+        resolution=resolution,
+        num_processes=recipe.num_loader_processes,
     ):
-        with autocast(recipe, device):
+        channels_last = recipe.methods.channels_last
+        images = normalise(batch.images, data.mean, data.std, channels_last=channels_last)
+        if resolution is not None and isinstance(split, Split):  # the loader did it for others
+            images = resize_and_crop(images, resolution)
+        with autocast(recipe.precision, data.mean.device):
             logits = model(images)
-        metrics.update(logits, labels)
-    return metrics.compute()
+        metrics.update(logits, batch.labels)
+    found = metrics.compute()
+    missing = len(split) - round(found["num_images"])
+    if missing:
+        warnings.warn(
+            f"{split_name}: {missing} of {len(split)} images could not be read and were left out",
+            stacklevel=2,
+        )
+    return found
+
+
+def resize_and_crop(images: Tensor, resolution: ResolutionConfig) -> Tensor:
+    """The centre of images that are resized a little larger.
+
+    Args:
+        images: Float (N, C, H, H).
+        resolution: Size of the result, and its share of the resized image's side.
+    """
+    size = resolution.evaluation_px
+    images = resize(images, round(size / resolution.crop_ratio))
+    begin = (images.shape[-1] - size) // 2
+    return images[:, :, begin : begin + size, begin : begin + size]
 
 
 def evaluate_checkpoint(
@@ -61,12 +97,14 @@ def evaluate_checkpoint(
         OSError: If the checkpoint is corrupt (`CorruptCheckpoint`).
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    state, _, manifest = load_checkpoint(Path(folder), device)
+    states, manifest = load_checkpoint(Path(folder), device)
     recipe = Recipe.model_validate(manifest.recipe)
     with torch.random.fork_rng(devices=[]):
-        model = ResNetClassifier(recipe.model)
-    model.load_state_dict(state)
-    model = model.to(device).to(memory_format=torch.channels_last)
+        model = build_architecture(recipe.model, recipe.methods)
+    model.load_state_dict(states.get("ema", states["model"]))
+    model = model.to(device)
+    if recipe.methods.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     data = load_data(named_data(recipe), recipe.model.num_classes, device)
     return evaluate(recipe, model, data, split_name)
 
@@ -80,13 +118,3 @@ def named_data(recipe: Recipe) -> DataConfig:
     if recipe.data is None:
         raise CannotTrain("the recipe names no data; add data: {digits: {}} or data: {fake: {}}")
     return recipe.data
-
-
-def is_distributed() -> bool:
-    """Whether this process is one of several workers, or of one in a process group."""
-    return dist.is_available() and dist.is_initialized()
-
-
-def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """The forward pass in the recipe's precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")

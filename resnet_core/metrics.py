@@ -21,7 +21,8 @@ class ClassificationMetrics:
     def __init__(self, loss: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> None:
         self._loss = loss
         # Counts in float32 stop being exact at 16.7 million samples.
-        self._sums = torch.zeros(4, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._num_samples = 0  # on the host: a number copied to the device would be waited for
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Add a batch.
@@ -38,9 +39,9 @@ class ClassificationMetrics:
                 self._loss(logits.float(), labels).double() * num_samples,
                 hits[:, 0].sum().double(),
                 hits.any(dim=1).sum().double(),
-                torch.tensor(num_samples, dtype=torch.float64, device=logits.device),
             ]
         )
+        self._num_samples += num_samples
 
     def compute(self) -> dict[str, float]:
         """Means over all samples of all workers: loss, accuracy, top5_accuracy and num_images.
@@ -51,7 +52,8 @@ class ClassificationMetrics:
         Raises:
             ValueError: If no sample was added by any worker.
         """
-        sums = self._sums.clone()  # this worker's own stay as they are, to be asked for again
+        # This worker's own sums stay as they are, to be asked for again.
+        sums = torch.cat([self._sums, self._sums.new_tensor([self._num_samples])])
         if dist.is_initialized():
             dist.all_reduce(sums)
         loss, top1, top5, num_samples = sums.tolist()

@@ -11,6 +11,11 @@ Loc = tuple[str | int, ...]
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
 
+class CannotTrain(ValueError):
+    """A possible recipe that cannot be trained so: its data or pretrained weights do not fit it, it
+    names none, the number of workers is wrong, or a checkpoint is another recipe's."""
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing that is wrong.

@@ -6,25 +6,24 @@ Source of the keys: the ResNet model card of MosaicML Composer, whose block load
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from resnet_core.core_yaml import write_document
-from resnet_core.data.sources import DataConfig
-from resnet_core.duration import Duration
+from resnet_core.data.section import FOLDER_SIZE_PX, DataConfig
+from resnet_core.duration import StepLength, WallClock
+from resnet_core.methods.section import MethodsConfig
 from resnet_core.models.family import ModelConfig
 from resnet_core.optimizer import OptimizerConfig
+from resnet_core.problems import CannotTrain
 from resnet_core.schedule import SchedulesConfig
 from resnet_core.strict import StrictModel
 from resnet_core.yaml_source import read_yaml, validate
-
-
-class CannotTrain(ValueError):
-    """A possible recipe that cannot be trained so: no data, a wrong number of workers, or a
-    checkpoint of another recipe."""
 
 
 class Recipe(StrictModel):
@@ -34,18 +33,44 @@ class Recipe(StrictModel):
     optimizer: OptimizerConfig
     lr_schedulers: SchedulesConfig = SchedulesConfig()
     train_batch_size: int = Field(ge=1, description="Global: the sum over all workers.")
-    max_duration: Duration = Field(description="Length of the training, warm-up included.")
+    max_duration: StepLength = Field(description="Length of the training, warm-up included.")
+    schedule_scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="Multiplies max_duration and every ep and ba of lr_schedulers.",
+    )
+    time_limit: WallClock | None = Field(
+        default=None, description="Training ends after the epoch in which it has taken this long."
+    )
     data: DataConfig | None = Field(
         default=None, description="Where the images come from; without it nothing can be trained."
     )
+    methods: MethodsConfig = MethodsConfig()
     lr_scaling: Literal["none", "linear", "sqrt"] = Field(
         default="none", description="How the rate follows train_batch_size over the reference."
     )
     lr_reference_batch_size: int | None = Field(
         default=None, ge=1, description="Batch the rate belongs to; null: the recipe's own."
     )
-    precision: Literal["fp32", "bf16"] = Field(
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="Of the forward pass; weights stay in fp32."
+    )
+    tf32: bool = Field(
+        default=True, description="Let fp32 convolutions and products of a GPU round to TF32."
+    )
+    micro_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        default=None,
+        description="Images of a worker that are in memory at a time; null: its whole share; "
+        "auto: the most that fit. Batch norm sees so many.",
+    )
+    compile: bool = Field(default=False, description="Train through torch.compile.")
+    activation_checkpointing: bool = Field(
+        default=False, description="Compute each block again for its gradient: less memory."
+    )
+    loader_processes: int | None = Field(
+        default=None,
+        ge=0,
+        description="That decode images, per worker; null: one for each CPU it may use.",
     )
     eval_batch_size: int = Field(
         default=512, ge=1, description="Per worker; changes speed and memory only."
@@ -58,6 +83,7 @@ class Recipe(StrictModel):
             raise ValueError("max_duration is what dur is a share of; give it in ep or ba")
         if self.max_duration.value == 0:
             raise ValueError("max_duration is 0: nothing would be trained")
+        self.model.check_methods(self.methods)
         if self.data is not None:
             name, num_classes = self.data.chosen[0], self.data.num_classes
             if num_classes is not None and self.model.num_classes != num_classes:
@@ -65,10 +91,11 @@ class Recipe(StrictModel):
                     f"data.{name} has {num_classes} classes, model.num_classes is "
                     f"{self.model.num_classes}; write num_classes: {num_classes}"
                 )
-            if self.train_batch_size > self.data.num_train:
+            num_train = self.data.num_train
+            if num_train is not None and self.train_batch_size > num_train:
                 raise ValueError(
                     f"train_batch_size {self.train_batch_size} is more than the "
-                    f"{self.data.num_train} training images of data.{name}"
+                    f"{num_train} training images of data.{name}"
                 )
         return self
 
@@ -108,6 +135,68 @@ class Recipe(StrictModel):
         ratio = self.train_batch_size / (self.lr_reference_batch_size or self.train_batch_size)
         return rate * {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[self.lr_scaling]
 
+    @property
+    def image_size_px(self) -> int:
+        """Side of the training images at full size."""
+        if self.methods.resolution is not None:
+            return self.methods.resolution.train_px
+        return FOLDER_SIZE_PX if self.data is None else self.data.image_size_px
+
+    @property
+    def exact_schedule_scale(self) -> Fraction:
+        """``schedule_scale`` as the decimal number that was written."""
+        return Fraction(repr(self.schedule_scale))
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Optimizer steps of the whole training, at least 1."""
+        return max(1, self.max_duration.steps(steps_per_epoch, scale=self.exact_schedule_scale))
+
+    def share_of_batch(self, num_workers: int) -> int:
+        """Images of each global batch that one worker trains.
+
+        Raises:
+            CannotTrain: If the batch does not split over the workers and their micro-batches;
+                names the nearest sizes that do.
+        """
+        parts, pieces = num_workers, f"{num_workers} workers"
+        micro = self.micro_batch_size
+        if isinstance(micro, int) and micro < self.train_batch_size / num_workers:
+            parts, pieces = num_workers * micro, f"{pieces} with micro-batches of {micro}"
+        rest = self.train_batch_size % parts
+        if rest:
+            low = self.train_batch_size - rest
+            sizes = f"{low} and {low + parts}" if low else str(parts)
+            raise CannotTrain(
+                f"train_batch_size {self.train_batch_size} does not split over {pieces}; "
+                f"the nearest that does: {sizes}"
+            )
+        return self.train_batch_size // num_workers
+
+    @property
+    def num_loader_processes(self) -> int:
+        """Loader processes of one worker: as written, or its part of this machine's CPUs.
+
+        torchrun and Ray Train say in LOCAL_WORLD_SIZE how many workers share the machine.
+        """
+        if self.loader_processes is not None:
+            return self.loader_processes
+        try:
+            usable = len(os.sched_getaffinity(0))
+        except AttributeError:  # not Linux
+            usable = os.cpu_count() or 1
+        return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
     def advice(self) -> list[str]:
-        """What is allowed but probably not meant, one sentence each."""
-        return self.optimizer.advice(self.peak_learning_rate)
+        """What a reader should know: what was scaled, and what is allowed but probably not meant.
+
+        One sentence each.
+        """
+        rate, peak = self.optimizer.settings.learning_rate, self.peak_learning_rate
+        reference = self.lr_reference_batch_size
+        said = self.optimizer.advice(peak)
+        if peak != rate:
+            said.append(
+                f"learning rate {rate:g} for batches of {reference} is {peak:g} for "
+                f"{self.train_batch_size} (lr_scaling: {self.lr_scaling})"
+            )
+        return said

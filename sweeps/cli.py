@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from resnet_core.recipe import CannotTrain
+from resnet_core.problems import CannotTrain
 from resnet_core.yaml_source import InvalidFile
 from sweeps.display import display_for
 from sweeps.report import answer, trials_table
@@ -250,6 +250,8 @@ def train(
             train_alone(recipe, sets or [], checkpoints, as_json=output is Output.JSON)
         except NonFiniteLoss as error:
             _leave(NONE_FINISHED, str(error))
+        except (ImportError, OSError) as error:  # of data, pretrained weights or a checkpoint
+            _leave(INVALID, str(error))
         except KeyboardInterrupt:
             again = "run it again to go on" if checkpoints else "nothing was saved"
             _leave(INTERRUPTED, f"interrupted; {again}")

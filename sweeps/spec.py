@@ -174,8 +174,8 @@ def load_sweep(path: str | Path, sets: Iterable[str] = ()) -> Sweep:
     problems += report.problems
     if spec is None:
         raise InvalidFile(problems)
-    lengths = [found.max_duration for found in report.recipes if isinstance(found, Recipe)]
-    problems += useless_rungs(spec.early_stopping, [*lengths, recipe.max_duration], source)
+    recipes = [found for found in report.recipes if isinstance(found, Recipe)]
+    problems += useless_rungs(spec.early_stopping, [*recipes, recipe], source)
     if problems:
         raise InvalidFile(problems)
     recipe = Recipe.model_validate(recipe_data)

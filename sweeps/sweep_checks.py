@@ -2,8 +2,7 @@
 
 import math
 
-from resnet_core.duration import Duration
-from resnet_core.problems import Problem
+from resnet_core.problems import CannotTrain, Problem
 from resnet_core.recipe import Recipe
 from resnet_core.yaml_source import YamlSource
 from sweeps.sections import EarlyStoppingConfig, ResourcesConfig
@@ -26,27 +25,28 @@ def untrainable(
         at = ("extends",) if "extends" in source.data else ("recipe",)
         message = "the recipe names no data; add data: {digits: {}} or data: {fake: {}}"
         problems.append(source.problem(at, message))
-    batch = recipe.train_batch_size
-    if resources is not None and batch % (workers := resources.workers_per_trial) != 0:
-        message = f"{workers} workers cannot share the recipe's train_batch_size {batch} evenly"
-        problems.append(source.problem(("resources", "workers_per_trial"), message))
+    if resources is not None:
+        try:
+            recipe.share_of_batch(resources.workers_per_trial)
+        except CannotTrain as error:
+            problems.append(source.problem(("resources", "workers_per_trial"), str(error)))
     return problems
 
 
 def useless_rungs(
-    early_stopping: EarlyStoppingConfig | None, lengths: list[Duration], source: YamlSource
+    early_stopping: EarlyStoppingConfig | None, recipes: list[Recipe], source: YamlSource
 ) -> list[Problem]:
     """Say that the first rung comes after every trial's end.
 
     Args:
         early_stopping: None stops nothing.
-        lengths: Of every trial that can be.
+        recipes: Of every trial that can be.
         source: The sweep file.
     """
-    if early_stopping is None or any(length.unit != "ep" for length in lengths):
+    if early_stopping is None or any(recipe.max_duration.unit != "ep" for recipe in recipes):
         return []
     grace = early_stopping.asha.grace_period
-    longest = max(length.value for length in lengths)
+    longest = max(recipe.max_duration.value * recipe.exact_schedule_scale for recipe in recipes)
     if grace.value < longest:
         return []
     last = math.ceil(longest) - 1

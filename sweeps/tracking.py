@@ -33,10 +33,14 @@ METRICS = (
     "val_loss",
     "val_accuracy",
     "val_top5_accuracy",
+    "raw_val_loss",
+    "raw_val_accuracy",
+    "raw_val_top5_accuracy",
     "learning_rate",
     "images_per_second",
     "epoch",
     "elapsed_seconds",
+    "skipped_images",
 )
 _LOG = logging.getLogger(__name__)
 # MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
@@ -279,6 +283,7 @@ def _entities(points: list[dict[str, Any]]) -> list[Any]:
         Metric(name, float(point[name]), round(point["time"] * 1000), point["step"])
         for point in points
         for name in METRICS
+        if name in point  # raw_val_* is there only with EMA
     ]
 
 

@@ -20,6 +20,7 @@ from ray.util import get_current_placement_group
 
 from resnet_core import Recipe, fit
 from resnet_core.checkpoint import newest_checkpoint, read_manifest
+from resnet_core.data.dataset import BadSample
 from resnet_core.evaluate import evaluate_checkpoint
 from resnet_core.train import EpochResult, NonFiniteLoss
 from sweeps.results import best_epoch
@@ -99,7 +100,7 @@ def _train(
         Recipe.from_yaml(folder / "recipe.yaml"),
         resume_from=checkpoint,
         device=get_device(),
-        on_first_step=lambda: first_step_at.append(time.time()),
+        after_step=lambda _: first_step_at or first_step_at.append(time.time()),
     )
     for result in results:
         metrics = {**result.metrics(), "first_step_at": first_step_at[0]}
@@ -136,7 +137,7 @@ def reason_of(error: Exception) -> str:
             return "nan"
         case torch.OutOfMemoryError() | MemoryError():
             return "oom"
-        case OSError():
+        case OSError() | BadSample():
             return "data"
         case _:
             return "error"

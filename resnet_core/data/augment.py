@@ -1,4 +1,4 @@
-"""Augmentation and normalisation of whole batches, on the device."""
+"""Augmentation and normalisation of whole batches, on the device; nothing waits for it."""
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,8 @@ def random_shift(images: Tensor, *, max_shift_px: int, generator: torch.Generato
     if max_shift_px == 0:
         return images
     num, _, height, width = images.shape
-    offsets = torch.randint(2 * max_shift_px + 1, (2, num), generator=generator).to(images.device)
+    offsets = torch.randint(2 * max_shift_px + 1, (2, num), generator=generator)
+    offsets = offsets.to(images.device, non_blocking=True)
     padded = F.pad(images, (max_shift_px,) * 4)
     rows = (offsets[0, :, None] + torch.arange(height, device=images.device))[:, None, :, None]
     columns = (offsets[1, :, None] + torch.arange(width, device=images.device))[:, None, None, :]
@@ -30,15 +31,31 @@ def random_shift(images: Tensor, *, max_shift_px: int, generator: torch.Generato
     return padded[which, channels, rows, columns]
 
 
-def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Mirror every image, left to right, with probability one half.
+
+    Args:
+        images: (N, C, H, W), any type.
+        generator: On the CPU; drawn from once per call.
+
+    Returns:
+        (N, C, H, W), a new tensor.
+    """
+    flipped = torch.randint(2, (len(images), 1, 1, 1), generator=generator).bool()
+    return torch.where(flipped.to(images.device, non_blocking=True), images.flip(-1), images)
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor, *, channels_last: bool = False) -> Tensor:
     """Images as the network takes them.
 
     Args:
         images: uint8 (N, 3, H, W).
         mean: Float (3, 1, 1), on the scale 0 to 255.
         std: Likewise, above 0.
+        channels_last: Lay the result out in memory channels last, instead of contiguously.
 
     Returns:
-        Float32 (N, 3, H, W), channels last in memory.
+        Float32 (N, 3, H, W), a new tensor.
     """
-    return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return images.to(torch.float32, memory_format=layout).sub_(mean).div_(std)

@@ -1,14 +1,18 @@
-"""`create_resnet`: torchvision's ResNet with a loss and metrics, parameter names unchanged."""
+"""`create_resnet`: members of the ResNet family, parameter names torchvision's."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
-from torchvision.models import get_model_weights
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+import torch
+from torch import nn
+from torchvision.models.resnet import ResNet
 
-from resnet_core.loss import LOSSES
-from resnet_core.metrics import ClassificationMetrics
+from resnet_core.methods.blurpool import apply_blurpool
+from resnet_core.methods.section import MethodsConfig
+from resnet_core.methods.squeeze_excite import SqueezeExcite
+from resnet_core.models.blocks import BasicBlock, Bottleneck
+from resnet_core.models.cifar import CifarResNet, ResNet9
+from resnet_core.models.classifier import ResNetClassifier
 from resnet_core.models.family import (
     DEFAULT_WIDTH_PER_GROUP,
     InitializerName,
@@ -18,16 +22,22 @@ from resnet_core.models.family import (
     get_member,
 )
 from resnet_core.models.initializers import initialize
+from resnet_core.models.pretrained import load_pretrained
+
+__all__ = ["ResNetClassifier", "build_architecture", "build_model", "create_resnet"]
 
 _BLOCKS: dict[str, type[BasicBlock | Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+_NO_METHODS = MethodsConfig()
 
 
-class ResNetClassifier(ResNet):
-    """A member of the family with the loss it is trained by; made by `create_resnet`."""
+# The first argument of forward is ours to name: nobody passes images as x=.
+class ImageNetResNet(ResNetClassifier, ResNet):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """resnet18 to resnet152: torchvision's ResNet."""
 
     def __init__(self, config: ModelConfig) -> None:
         member = get_member(config.name)
-        super().__init__(
+        ResNet.__init__(
+            self,
             _BLOCKS[member.block],
             list(member.blocks_per_stage),
             num_classes=config.num_classes,
@@ -39,29 +49,12 @@ class ResNetClassifier(ResNet):
             nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
             self.maxpool = nn.Identity()
         self.config = config
-        self._loss = LOSSES[config.loss_name]
-
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a batch.
-
-        Args:
-            logits: Float (N, K).
-            targets: Class indices, int64 (N,), or class probabilities, float (N, K).
-
-        Returns:
-            A scalar.
-        """
-        return self._loss(logits, targets)
-
-    def metrics(self) -> ClassificationMetrics:
-        """Fresh sums for loss, top-1 and top-5 accuracy, on the device of the parameters."""
-        return ClassificationMetrics(self._loss, device=self.fc.weight.device)
 
 
 def create_resnet(
     model_name: str,
     num_classes: int = ModelConfig.model_fields["num_classes"].default,
-    pretrained: bool = False,
+    pretrained: bool | str = False,
     groups: int = 1,
     width_per_group: int = DEFAULT_WIDTH_PER_GROUP,
     initializers: Sequence[InitializerName] | None = None,
@@ -72,19 +65,24 @@ def create_resnet(
     """Build a member of the ResNet family for images (N, 3, H, W).
 
     Args:
-        model_name: resnet18, resnet34, resnet50, resnet101 or resnet152.
+        model_name: A key of `resnet_core.models.family.FAMILY`: resnet18 to resnet152 for
+            ImageNet, resnet_9 to resnet_110 for images of 32x32 pixels.
         num_classes: K, at least 2.
-        pretrained: Load torchvision's default ImageNet weights; where K is not 1000 the trunk is
-            loaded and the head is new. Needs the network once, or torch's cache filled.
-        groups: Groups of the 3x3 convolutions; other than 1 only with bottleneck blocks.
+        pretrained: True for torchvision's default ImageNet weights, ``imagenet1k_v1`` or
+            ``imagenet1k_v2`` for one of them, or a local file with a state dict. With another
+            number of classes the trunk is loaded, the head is new, and a UserWarning says so.
+            Published weights need the network once, or torch's cache filled.
+        groups: Groups of the 3x3 convolutions; other than 1 only with bottleneck blocks, and a
+            divisor of 64.
         width_per_group: Channels per group in the first stage; likewise.
         initializers: Names, see `initialize`; None leaves torchvision's own.
         loss_name: soft_cross_entropy or binary_cross_entropy_with_logits.
         initial_stem: imagenet (7x7, stride 2, max-pool) or cifar (3x3, stride 1, no pool).
 
     Raises:
-        ValueError: If the arguments make no possible model; says which and why.
-        OSError: If pretrained weights cannot be had.
+        ValueError: If the arguments make no possible model, or a local file is of another model;
+            says which and why.
+        OSError: If pretrained weights cannot be had or read; names the file.
 
     Source: torchvision's ``ResNet``; names and meaning of the arguments as on Composer's card.
     """
@@ -102,25 +100,49 @@ def create_resnet(
     return build_model(ModelConfig.model_validate(arguments))
 
 
-def build_model(config: ModelConfig) -> ResNetClassifier:
-    """Build the model of a recipe; draws from torch's global random stream.
+def build_model(config: ModelConfig, methods: MethodsConfig = _NO_METHODS) -> ResNetClassifier:
+    """Build the model of a recipe as its training begins; draws from torch's global random stream.
+
+    Args:
+        config: The model section.
+        methods: The methods section; here its squeeze_excite, blurpool, zero_init_residual and
+            channels_last count.
 
     Raises:
-        OSError: If pretrained weights cannot be had.
+        ValueError: If a method does not go with the model or with its pretrained weights.
+        OSError: If pretrained weights cannot be had or read; names the file.
     """
-    model = ResNetClassifier(config)
+    config.check_methods(methods)
+    model = build_architecture(config, methods)
     initialize(model, config.initializers)
-    if config.pretrained:
-        weights = get_model_weights(config.name)["DEFAULT"]  # pyright: ignore[reportIndexIssue]
-        try:
-            state = weights.get_state_dict(progress=False, check_hash=True)
-        except OSError as error:
-            raise OSError(
-                f"no weights for {config.name}: {error}; bring {weights.url.rpartition('/')[2]} "
-                "to torch's cache (TORCH_HOME/hub/checkpoints)"
-            ) from error
-        if config.num_classes != len(state["fc.bias"]):
-            own = model.state_dict()
-            state |= {name: own[name] for name in ("fc.weight", "fc.bias")}
-        model.load_state_dict(state)
+    load_pretrained(model)
+    if methods.zero_init_residual:
+        for block in model.blocks:
+            nn.init.zeros_(block.last_norm.weight)
+    return model.to(memory_format=torch.channels_last) if methods.channels_last else model
+
+
+def build_architecture(
+    config: ModelConfig, methods: MethodsConfig = _NO_METHODS
+) -> ResNetClassifier:
+    """The model without what decides its first weights: for a checkpoint, or on the meta device.
+
+    Args:
+        config: The model section; pretrained and initializers do not count.
+        methods: The methods section; its squeeze_excite and blurpool count.
+
+    Raises:
+        ValueError: If a method does not go with the model.
+    """
+    if get_member(config.name).kind == "imagenet":
+        model: ResNetClassifier = ImageNetResNet(config)
+    else:
+        model = ResNet9(config) if config.name == "resnet_9" else CifarResNet(config)
+    if methods.squeeze_excite is not None:
+        # After the trunk, so that the same seed gives the same trunk with and without.
+        for block in model.blocks:
+            channels = block.last_norm.num_features
+            block.se = SqueezeExcite(channels, methods.squeeze_excite.reduction)
+    if methods.blurpool is not None:
+        apply_blurpool(model, methods.blurpool)
     return model

@@ -14,9 +14,10 @@ def initialize(model: nn.Module, names: Iterable[InitializerName]) -> None:
     Args:
         model: Changed in place.
         names: kaiming_normal, kaiming_uniform, xavier_normal and xavier_uniform draw the weights of
-            Conv2d and Linear (gain of ReLU, fan-in, for the first two); bn_uniform draws gamma from
-            U(0, 1) and bn_ones sets it to 1, both with beta 0; linear_log_constant_bias sets the
-            head's bias to -ln(number of classes), at which binary cross-entropy begins small.
+            Conv2d and Linear (gain of ReLU, fan-in, for the first two), those of squeeze-excite
+            included; bn_uniform draws gamma from U(0, 1) and bn_ones sets it to 1, both with beta
+            0; linear_log_constant_bias sets the head's bias to -ln(number of classes), at which
+            binary cross-entropy begins small. Other biases stay as they are.
 
     Raises:
         ValueError: If a name is unknown.

@@ -76,17 +76,22 @@ def train_by_hand(
         )
         for model in training.models
     ]
+    data = load_data(recipe.data, num_classes, torch.device("cpu"))
     loader = TrainLoader(
-        load_data(recipe.data, num_classes, torch.device("cpu")),
+        data,
         batch_size=recipe.train_batch_size,
-        max_shift_px=0,
         seed=recipe.seed,
         rank=0,
         num_workers=1,
+        settings=recipe.data.chosen[1],
+        methods=recipe.methods,
+        train_px=recipe.image_size_px,
+        num_processes=0,
     )
     batches = loader.batches(0, loader.steps_per_epoch)
-    for multiplier, (images, labels) in zip(multipliers, batches, strict=True):
-        shares = zip(images.chunk(num_workers), labels.chunk(num_workers), strict=True)
+    for multiplier, batch in zip(multipliers, batches, strict=True):
+        images = ((batch.images - data.mean) / data.std).to(memory_format=torch.channels_last)
+        shares = zip(images.chunk(num_workers), batch.labels.chunk(num_workers), strict=True)
         losses = []
         for model, (own_images, own_labels) in zip(training.models, shares, strict=True):
             model.zero_grad()

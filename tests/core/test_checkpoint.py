@@ -22,12 +22,18 @@ FILES = ["manifest.json", "model.pt", "optimizer.pt"]
 def save(folder: Path, *, epoch: int = 1) -> Path:
     save_checkpoint(
         folder,
-        model={"conv1.weight": torch.arange(6.0).view(2, 3) + epoch},
-        optimizer={"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
+        states={
+            "model": {"conv1.weight": torch.arange(6.0).view(2, 3) + epoch},
+            "optimizer": {
+                "state": {0: {"momentum_buffer": torch.ones(3)}},
+                "param_groups": [{"lr": 0.1}],
+            },
+        },
         epoch=epoch,
         step=10 * epoch,
         metrics={"val_accuracy": 0.5, "finished": False},
         recipe={"seed": 7, "lr_schedulers": {"linear_warmup": "1ep"}},
+        elapsed_seconds=1.5,
     )
     return folder
 
@@ -43,7 +49,8 @@ def flip_a_byte(file: Path) -> None:
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    model, optimizer, manifest = load_checkpoint(save(tmp_path / "ep0003", epoch=3), CPU)
+    states, manifest = load_checkpoint(save(tmp_path / "ep0003", epoch=3), CPU)
+    model, optimizer = states["model"], states["optimizer"]
     expected = torch.tensor([[3.0, 4.0, 5.0], [6.0, 7.0, 8.0]])
     assert torch.equal(model["conv1.weight"], expected)
     assert torch.equal(optimizer["state"][0]["momentum_buffer"], torch.ones(3))
@@ -146,14 +153,22 @@ def test_another_layout_is_refused_by_its_number(tmp_path):
     folder = save(tmp_path / "ep0001")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(CorruptCheckpoint, match="format 99, this version reads 1"):
+    with pytest.raises(CorruptCheckpoint, match="format 99, this version reads 2"):
         verify_checkpoint(folder)
 
 
 def test_states_are_read_without_pickles_arbitrary_code(tmp_path):
     folder = tmp_path / "ep0001"
     path_object: dict[str, Any] = {"weight": Path("/")}
-    save_checkpoint(folder, model=path_object, optimizer={}, epoch=1, step=1, metrics={}, recipe={})
+    save_checkpoint(
+        folder,
+        states={"model": path_object},
+        epoch=1,
+        step=1,
+        metrics={},
+        recipe={},
+        elapsed_seconds=0.0,
+    )
     with pytest.raises(Exception, match=r"[Ww]eights.only"):
         load_checkpoint(folder, CPU)
 

@@ -1,10 +1,14 @@
-from typing import Any
+import subprocess
+import sys
+from typing import Any, cast
 
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from resnet_core.data.sources import DataConfig, ImageData, Split, load_data
+from resnet_core.data.dataset import ImageData, Split
+from resnet_core.data.section import DataConfig
+from resnet_core.data.sources import load_data
 
 CPU = torch.device("cpu")
 
@@ -14,7 +18,9 @@ def load(num_classes: int = 10, **section) -> ImageData:
 
 
 def splits(data: ImageData) -> list[Split]:
-    return [data.train, data.validation, data.test]
+    found = [data.split(name) for name in ("train", "validation", "test")]
+    assert all(isinstance(split, Split) for split in found)
+    return cast("list[Split]", found)
 
 
 @pytest.fixture(scope="module")
@@ -95,5 +101,37 @@ def test_a_shift_beyond_four_pixels_is_refused(shift):
     ("section", "got"), [({}, "none"), ({"digits": {}, "fake": {}}, "digits and fake")]
 )
 def test_one_source_is_chosen(section, got):
-    with pytest.raises(ValueError, match=f"choose one of digits, fake, got {got}"):
+    match = f"choose one of digits, fake, cifar10, cifar100, image_folder, custom, got {got}"
+    with pytest.raises(ValueError, match=match):
         DataConfig.model_validate(section)
+
+
+def test_mean_and_deviation_are_those_of_the_training_images(digits):
+    pixels = digits.train.images.double()
+    for found, expected in (
+        (digits.mean, pixels.mean(dim=(0, 2, 3))),
+        (digits.std, pixels.std(dim=(0, 2, 3), correction=0)),
+    ):
+        assert found.shape == (3, 1, 1)
+        # Sums of 77,056 float32 pixels.
+        torch.testing.assert_close(found.flatten().double(), expected, rtol=1e-5, atol=0)
+
+
+def test_the_latest_data_set_is_kept_for_the_next_trial(digits):
+    first = load(digits={})
+    assert load(digits={}) is first
+
+
+def test_data_says_where_it_is_and_how_many_classes_it_has(digits):
+    assert (digits.device, digits.num_classes) == (CPU, 10)
+
+
+def test_a_label_that_the_model_has_no_class_for_is_refused_with_the_way_out():
+    match = r"data\.digits has a label 9, model\.num_classes is 9; .* num_classes: 10"
+    with pytest.raises(ValueError, match=match):
+        load(num_classes=9, digits={})
+
+
+def test_the_section_is_read_without_torch():
+    code = "import sys, resnet_core.data.section; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

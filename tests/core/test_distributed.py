@@ -5,11 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch.multiprocessing.spawn import spawn
 
+from resnet_core import Recipe, fit
 from resnet_core.data.augment import normalise
+from resnet_core.data.dataset import Split
 from resnet_core.data.sources import load_data
 from resnet_core.models.factory import build_model
 from tests.core.plain_loop import NEAR, PlainTraining, train_by_hand
-from tests.core.tiny_recipe import plain_recipe
+from tests.core.tiny_recipe import full_recipe, plain_recipe
 from tests.core.two_workers import work
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -26,6 +28,12 @@ def ranks(tmp_path_factory) -> list[dict[str, Any]]:
         found.append(torch.load(file))
         file.unlink()  # 90 MB
     return found
+
+
+def build_start(recipe: Recipe) -> dict[str, torch.Tensor]:
+    """The weights that a recipe begins with."""
+    torch.manual_seed(recipe.seed)
+    return dict(build_model(recipe.model, recipe.methods).named_parameters())
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +75,38 @@ def test_running_statistics_are_the_mean_over_workers(ranks, trusted):
     assert max((own[name] - mean).abs().max() for name, mean in expected.items()) > 0.01
 
 
+def test_with_every_method_two_workers_train_as_one_process_with_two_micro_batches(ranks):
+    # Batch norm sees 8 images in both, and both draw alike.
+    start = build_start(full_recipe())
+    *_, one = fit(full_recipe(micro_batch_size=8))
+    alone = dict(one._training.model.named_parameters())
+    two = ranks[0]["every method"]
+    moved = sum((alone[name] - start[name]).norm() ** 2 for name in alone) ** 0.5
+    apart = sum((alone[name] - two[name]).norm() ** 2 for name in alone) ** 0.5
+    # Sums of float32 in another order, and now and then a ReLU next to 0 that opens in one only.
+    assert apart / moved < 1e-2
+
+
+def test_workers_resume_from_within_an_epoch(ranks):
+    for rank in ranks:
+        expected, found = rank["every method"], rank["every method resumed"]
+        for name, value in expected.items():
+            if "running_" not in name:
+                assert torch.equal(found[name], value), name
+            else:  # their mean was taken once more, at another step: linear but for rounding
+                torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
+        assert rank["losses resumed"] == pytest.approx(rank["losses"], rel=1e-6)
+
+
 def test_validation_counts_each_of_an_odd_number_of_images_once(ranks):
     recipe = plain_recipe()
     assert recipe.data is not None
     data = load_data(recipe.data, recipe.model.num_classes, torch.device("cpu"))
+    assert isinstance(data.validation, Split)
     model = build_model(recipe.model).eval()
     model.load_state_dict(ranks[0]["state"])
     with torch.no_grad():
-        logits = model(normalise(data.validation.images, data.mean, data.std))
+        logits = model(normalise(data.validation.images, data.mean, data.std, channels_last=True))
     labels = data.validation.labels
     for rank in ranks:
         found = rank["validation"]

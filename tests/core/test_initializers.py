@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from resnet_core.methods.squeeze_excite import SqueezeExcite
 from resnet_core.models.initializers import initialize
 
 # 64 channels of 3x3 in, 128 out: 73,728 weights, fan-in 576, fan-out 1152.
@@ -95,6 +96,36 @@ def test_an_initializer_leaves_the_other_parameters_alone(layers, name, touched)
     initialize(layers, [name])
     changed = {name for name, values in layers.named_parameters() if not values.eq(7).all()}
     assert changed == touched
+
+
+ALL = [
+    "kaiming_normal", "kaiming_uniform", "xavier_normal", "xavier_uniform",
+    "bn_uniform", "bn_ones", "linear_log_constant_bias",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_type_and_the_device_of_the_parameters_stay(layers, name):
+    layers.to("meta", torch.bfloat16)
+    initialize(layers, [name])
+    kept = {(parameter.dtype, parameter.device.type) for parameter in layers.parameters()}
+    assert kept == {(torch.bfloat16, "meta")}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_biases_of_squeeze_excite_stay_zero_whatever_the_initializer(name):
+    gate = SqueezeExcite(64, reduction=4)
+    initialize(gate, [name])
+    assert gate.fc1.bias.eq(0).all()  # pyright: ignore[reportOptionalMemberAccess]
+    assert gate.fc2.bias.eq(0).all()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def test_the_convolutions_of_squeeze_excite_are_drawn_over_their_fan_in():
+    gate = SqueezeExcite(1024, reduction=16)
+    initialize(gate, ["kaiming_normal"])
+    # 65,536 weights: the standard error of the spread is 0.28 %; 1.5 % is beyond five.
+    assert gate.fc1.weight.std().item() == pytest.approx(math.sqrt(2 / 1024), rel=0.015)
+    assert gate.fc2.weight.std().item() == pytest.approx(math.sqrt(2 / 64), rel=0.015)
 
 
 def test_later_names_win(layers):

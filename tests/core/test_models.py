@@ -1,5 +1,4 @@
 import math
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -7,8 +6,11 @@ import torchvision
 from torchvision.models import get_model_weights
 
 from resnet_core import create_resnet
-from resnet_core.models.factory import ResNetClassifier
-from resnet_core.models.family import FAMILY
+from resnet_core.methods.section import MethodsConfig
+from resnet_core.models.factory import ResNetClassifier, build_architecture, build_model
+from resnet_core.models.family import FAMILY, ModelConfig
+
+TORCHVISIONS = [name for name, member in FAMILY.items() if member.kind == "imagenet"]
 
 
 def on_paper(name: str, **arguments) -> ResNetClassifier:
@@ -27,16 +29,35 @@ def shapes(model: ResNetClassifier) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", TORCHVISIONS)
 def test_names_and_shapes_are_torchvisions(name):
     assert shapes(on_paper(name)) == shapes_of_torchvisions(name)
 
 
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_the_table_says_what_torchvision_publishes(name):
+    meta = get_model_weights(name)["DEFAULT"].meta  # pyright: ignore[reportIndexIssue]
+    member = FAMILY[name]
+    assert member.num_parameters == meta["num_params"]
+    assert member.giga_multiply_adds == meta["_ops"]
+    assert f"resnet{member.depth}" == name
+
+
 @pytest.mark.parametrize("name", FAMILY)
-def test_the_number_of_parameters_is_the_published_one(name):
-    published = get_model_weights(name)["DEFAULT"].meta["num_params"]  # pyright: ignore[reportIndexIssue]
-    assert sum(p.numel() for p in on_paper(name).parameters()) == published
-    assert FAMILY[name].num_parameters == published
+def test_the_number_of_parameters_is_the_one_in_the_table(name):
+    model = on_paper(name, num_classes=FAMILY[name].num_classes)
+    assert sum(p.numel() for p in model.parameters()) == FAMILY[name].num_parameters
+
+
+def test_the_parameters_of_resnet18_are_11_689_512():
+    assert sum(p.numel() for p in on_paper("resnet18").parameters()) == 11_689_512
+
+
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_the_depth_is_the_number_of_layers_with_weights(name):
+    member = FAMILY[name]
+    per_block = {"basic": 2, "bottleneck": 3}[member.block]
+    assert member.depth == 1 + per_block * sum(member.blocks_per_stage) + 1
 
 
 @pytest.mark.parametrize(
@@ -44,10 +65,14 @@ def test_the_number_of_parameters_is_the_published_one(name):
     [
         ({"groups": 32, "width_per_group": 4}, "resnext50_32x4d"),
         ({"width_per_group": 128}, "wide_resnet50_2"),
+        ({"groups": 32, "width_per_group": 8}, "resnext101_32x8d"),
+        ({"groups": 64, "width_per_group": 4}, "resnext101_64x4d"),
+        ({"width_per_group": 128}, "wide_resnet101_2"),
     ],
 )
 def test_groups_and_width_make_the_published_variants(arguments, torchvisions):
-    assert shapes(on_paper("resnet50", **arguments)) == shapes_of_torchvisions(torchvisions)
+    name = "resnet101" if "101" in torchvisions else "resnet50"
+    assert shapes(on_paper(name, **arguments)) == shapes_of_torchvisions(torchvisions)
 
 
 def test_without_initializers_the_weights_begin_as_torchvisions():
@@ -68,14 +93,15 @@ def test_forward_gives_one_logit_per_image_and_class():
     assert model(torch.empty(2, 3, 64, 64, device="meta")).shape == (2, 7)
 
 
-def test_the_cifar_stem_keeps_eight_pixels_until_the_stages_halve_them():
-    model = on_paper("resnet18", num_classes=10, initial_stem="cifar")
-    seen = {}
-    for name in ("layer1", "layer2", "layer3", "layer4"):
-        stage = model.get_submodule(name)
-        stage.register_forward_hook(lambda *made, at=name: seen.update({at: made[2].shape[2:]}))
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_the_cifar_stem_keeps_eight_pixels_until_the_stages_halve_them(name):
+    model = on_paper(name, num_classes=10, initial_stem="cifar")
+    seen = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda *made: seen.append(made[2].shape[2]))
     model(torch.empty(2, 3, 8, 8, device="meta"))
-    assert seen == {"layer1": (8, 8), "layer2": (4, 4), "layer3": (2, 2), "layer4": (1, 1)}
+    stages = zip((8, 4, 2, 1), FAMILY[name].blocks_per_stage, strict=True)
+    assert seen == [size for size, num_blocks in stages for _ in range(num_blocks)]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34"])
@@ -91,6 +117,19 @@ def test_basic_blocks_take_no_groups_and_the_refusal_names_those_that_do(name, a
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown model 'resnet-50'.*did you mean 'resnet50'\?"):
         create_resnet("resnet-50")
+
+
+@pytest.mark.parametrize(
+    ("groups", "nearest"), [(3, "2 and 4"), (48, "32 and 64"), (65, "64")], ids=str
+)
+def test_groups_that_do_not_divide_the_widths_are_refused_with_the_nearest(groups, nearest):
+    with pytest.raises(ValueError, match=rf"must divide .*got {groups}; .* do: {nearest}\b"):
+        create_resnet("resnet50", groups=groups)
+
+
+def test_an_unknown_initializer_is_refused():
+    with pytest.raises(ValueError, match="kaiming_normal"):
+        create_resnet("resnet18", initializers=["kaiming"])  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("argument", ["groups", "width_per_group", "num_classes"])
@@ -112,52 +151,40 @@ def test_the_loss_is_the_one_that_was_named():
     assert loss == pytest.approx(4 * math.log(2), rel=1e-6)
 
 
-@pytest.fixture
-def cached_weights(tmp_path, monkeypatch) -> dict[str, torch.Tensor]:
-    """Weights under the name that torchvision downloads them to; torch checks no digest there."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    state = torchvision.models.resnet18().state_dict()
-    url = torchvision.models.ResNet18_Weights.DEFAULT.url
-    file = tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
-    file.parent.mkdir(parents=True)
-    torch.save(state, file)
-    return state
+def with_methods(name: str, *, seed: int = 0, **methods: object) -> ResNetClassifier:
+    torch.manual_seed(seed)
+    config = ModelConfig.model_validate({"name": name, "num_classes": 10})
+    return build_model(config, MethodsConfig.model_validate(methods))
 
 
-def test_pretrained_weights_come_whole_for_a_thousand_classes(cached_weights):
-    found = create_resnet("resnet18", pretrained=True).state_dict()
-    assert all(torch.equal(found[name], cached_weights[name]) for name in cached_weights)
-
-
-def test_pretrained_weights_come_without_the_head_for_other_classes(cached_weights):
-    torch.manual_seed(3)
-    fresh = create_resnet("resnet18", num_classes=10)
-    torch.manual_seed(3)
-    found = create_resnet("resnet18", num_classes=10, pretrained=True).state_dict()
-    expected = {**cached_weights, "fc.weight": fresh.fc.weight, "fc.bias": fresh.fc.bias}
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_zero_init_of_the_residuals_is_torchvisions(name):
+    found = with_methods(name, zero_init_residual=True).state_dict()
+    torch.manual_seed(0)
+    build = getattr(torchvision.models, name)
+    expected = build(num_classes=10, zero_init_residual=True).state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_weights_that_cannot_be_downloaded_are_named(tmp_path, monkeypatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise URLError("Network is unreachable")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(OSError, match=r"no weights for resnet18.*bring resnet18-f37072fd\.pth"):
-        create_resnet("resnet18", pretrained=True)
+def test_zero_init_comes_after_the_initializers():
+    config = ModelConfig(name="resnet_20", num_classes=10, initializers=("bn_uniform",))
+    model = build_model(config, MethodsConfig(zero_init_residual=True))
+    assert all(block.last_norm.weight.eq(0).all() for block in model.blocks)
+    assert model.bn1.weight.gt(0).any()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"groups": 32, "width_per_group": 4}, "pretrained weights are those of the standard"),
-        ({"width_per_group": 128}, "pretrained weights are those of the standard"),
-        ({"initial_stem": "cifar"}, "pretrained weights are those of the standard"),
-        ({"initializers": ["bn_ones"]}, "initializers would overwrite the pretrained weights"),
-    ],
-    ids=str,
-)
-def test_pretrained_goes_with_the_standard_members_only(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        create_resnet("resnet50", pretrained=True, **arguments)
+def test_channels_last_is_the_layout_of_the_convolutions_weights():
+    weight = with_methods("resnet_20", channels_last=True).blocks[0].get_parameter("conv1.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous()
+
+
+def test_the_trunk_begins_the_same_with_and_without_squeeze_excite():
+    plain = with_methods("resnet_20").state_dict()
+    gated = with_methods("resnet_20", squeeze_excite={}).state_dict()
+    assert all(torch.equal(gated[name], plain[name]) for name in plain)
+
+
+def test_the_architecture_of_a_pretrained_model_needs_no_weights(tmp_path):
+    config = ModelConfig(name="resnet_20", pretrained=str(tmp_path / "away.pt"))
+    assert shapes(build_architecture(config)) == shapes(on_paper("resnet_20"))

@@ -1,21 +1,96 @@
 import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.optim import lr_scheduler
 
+from resnet_core.core_yaml import read_document
 from resnet_core.schedule import Multiplier, SchedulesConfig, build_schedule
 
 PUBLISHED = {"linear_warmup": "8ep", "cosine_decay": {"T_max": "82ep", "eta_min": 0}}
 
+# Steps in one epoch, in 2.5 epochs and in half of one, to the nearest step, halves up.
+SIZES = {
+    "CIFAR-10 by 128": (390, 975, 195),  # 50,000 // 128
+    "ImageNet by 2048": (625, 1563, 313),  # 1,281,167 // 2048; 1562.5 and 312.5
+    "50 images by 16": (3, 8, 2),  # 7.5 and 1.5
+    "one batch": (1, 3, 1),  # 2.5 and 0.5
+}
 
-def schedule(section: dict, *, peak: float = 1.0, epochs: int = 90, per_epoch: int = 1):
-    config = SchedulesConfig.model_validate(section)
+
+def half_cosine(share: float) -> float:
+    """(1 + cos x) / 2 = cos^2(x / 2): 1 at share 0, 0 at share 1."""
+    return math.cos(math.pi / 2 * share) ** 2
+
+
+def restarts(step: int, length: int, _: int) -> float:
+    # Cycles of n, 2n, 4n, ... steps: number i begins at (2^i - 1) n.
+    cycle = (step // length + 1).bit_length() - 1
+    return 0.1 + 0.9 * half_cosine((step / length - 2**cycle + 1) / 2**cycle)
+
+
+def one_cycle(step: int, length: int, _: int) -> float:
+    # Smith & Topin as torch's OneCycleLR: from 1/25 up at 30% of n steps, down to 1e-4 of 1/25.
+    top = 0.3 * length - 1
+    if step <= top:
+        return 1 - 0.96 * half_cosine(step / top)
+    share = min((step - top) / (length - 1 - top), 1)
+    return 4e-6 + (1 - 4e-6) * half_cosine(share)
+
+
+# Each kind with lengths of 2.5 (and 0.5) epochs and, at a peak of 2, a floor of 0.1 of it; and its
+# closed form: of the steps since the warm-up and the lengths in steps.
+KINDS: dict[str, tuple[dict[str, Any], Callable[[int, int, int], float]]] = {
+    "constant": ({}, lambda step, length, half: 1),
+    "cosine_decay": (
+        {"T_max": "2.5ep", "eta_min": 0.2},
+        lambda step, length, half: 0.1 + 0.9 * half_cosine(min(step / length, 1)),
+    ),
+    "cosine_restarts": ({"T_0": "2.5ep", "T_mult": 2, "eta_min": 0.2}, restarts),
+    "exponential": (
+        {"gamma": 0.3, "period": "2.5ep"},
+        lambda step, length, half: math.exp(step / length * math.log(0.3)),
+    ),
+    "linear": (
+        {"T_max": "2.5ep", "eta_min": 0.2},
+        lambda step, length, half: 1 - 0.9 * min(step, length) / length,
+    ),
+    "one_cycle": ({"T_max": "2.5ep"}, one_cycle),
+    "polynomial": (
+        {"T_max": "2.5ep", "eta_min": 0.2, "power": 3},
+        lambda step, length, half: 0.1 + 0.9 * (max(length - step, 0) / length) ** 3,
+    ),
+    "step_decay": (
+        {"milestones": ["0.5ep", "2.5ep"], "gamma": 0.1},
+        lambda step, length, half: 0.01 if step >= length else 0.1 if step >= half else 1,
+    ),
+    "warmup_stable_decay": (
+        {"T_stable": "0.5ep", "T_decay": "2.5ep", "eta_min": 0.2},
+        lambda step, length, half: 1 - 0.9 * min(max(step - half, 0), length) / length,
+    ),
+}
+WITH_FLOOR = [kind for kind, (section, _) in KINDS.items() if "eta_min" in section]
+FROM_THE_WARM_UP = [kind for kind in KINDS if kind != "step_decay"]
+
+
+def schedule(
+    section: dict[str, Any],
+    *,
+    peak: float = 1.0,
+    epochs: int = 90,
+    per_epoch: int = 1,
+    scale: Fraction = Fraction(1),
+) -> Multiplier:
     return build_schedule(
-        config,
+        SchedulesConfig.model_validate(section),
         peak_learning_rate=peak,
         steps_per_epoch=per_epoch,
         total_steps=epochs * per_epoch,
+        scale=scale,
     )
 
 
@@ -50,16 +125,99 @@ def test_only_the_first_batch_has_rate_zero(published):
     assert min(published(step) for step in range(1, 56_250)) > 0
 
 
-def test_the_cosine_is_torchs(one_thread):
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schedule_is_its_closed_form(kind, size):
+    per_epoch, length, half = SIZES[size]
+    section, closed_form = KINDS[kind]
+    ours = schedule({kind: section}, peak=2.0, per_epoch=per_epoch)
+    for step in range(4 * length):
+        # Roundings of 1e-16 in numbers around 1.
+        assert abs(ours(step) - closed_form(step, length, half)) < 1e-12, step
+
+
+def test_the_closed_forms_are_of_every_kind_there_is():
+    assert {*KINDS, "linear_warmup"} == SchedulesConfig.model_fields.keys()
+
+
+# Each over 50 steps from a peak of 2.
+TORCHS: dict[str, tuple[dict[str, Any], Callable[..., lr_scheduler.LRScheduler]]] = {
+    "CosineAnnealingLR": (
+        {"cosine_decay": {"T_max": "50ba", "eta_min": 0.25}},
+        lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.25),
+    ),
+    "CosineAnnealingWarmRestarts": (
+        {"cosine_restarts": {"T_0": "4ba", "T_mult": 3, "eta_min": 0.25}},
+        lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(
+            optimizer, T_0=4, T_mult=3, eta_min=0.25
+        ),
+    ),
+    "CosineAnnealingWarmRestarts of one length": (
+        {"cosine_restarts": {"T_0": "7ba"}},
+        lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=7),
+    ),
+    "ExponentialLR": (
+        {"exponential": {"gamma": 0.9, "period": "1ba"}},
+        lambda optimizer: lr_scheduler.ExponentialLR(optimizer, gamma=0.9),
+    ),
+    "LinearLR": (
+        {"linear": {"T_max": "40ba", "eta_min": 0.5}},
+        lambda optimizer: lr_scheduler.LinearLR(
+            optimizer, start_factor=1, end_factor=0.25, total_iters=40
+        ),
+    ),
+    "MultiStepLR": (
+        {"step_decay": {"milestones": ["10ba", "30ba"], "gamma": 0.3}},
+        lambda optimizer: lr_scheduler.MultiStepLR(optimizer, milestones=[10, 30], gamma=0.3),
+    ),
+    "OneCycleLR": (
+        {"one_cycle": {"T_max": "50ba", "pct_start": 0.25, "div_factor": 10,
+                       "final_div_factor": 100}},
+        lambda optimizer: lr_scheduler.OneCycleLR(
+            optimizer, max_lr=2.0, total_steps=50, pct_start=0.25, div_factor=10,
+            final_div_factor=100, cycle_momentum=False,
+        ),
+    ),
+    "PolynomialLR": (
+        {"polynomial": {"T_max": "40ba", "power": 1.5}},
+        lambda optimizer: lr_scheduler.PolynomialLR(optimizer, total_iters=40, power=1.5),
+    ),
+}  # fmt: skip
+
+
+def torchs_rates(make: Callable[..., lr_scheduler.LRScheduler], num_steps: int) -> list[float]:
     weight = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.SGD([weight], lr=2.0)
-    trusted = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.25)
-    ours = schedule({"cosine_decay": {"T_max": "50ep", "eta_min": 0.25}}, peak=2.0)
-    for step in range(51):
-        # torch multiplies its way from step to step; 50 roundings of 1e-16 each.
-        assert 2.0 * ours(step) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+    trusted = make(optimizer)
+    rates = []
+    for _ in range(num_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         trusted.step()
+    return rates
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_a_schedule_is_torchs(name):
+    section, make = TORCHS[name]
+    ours = schedule(section, peak=2.0)
+    # torch multiplies its way from step to step; 50 roundings of 1e-16 each.
+    expected = pytest.approx(torchs_rates(make, 50), rel=1e-12, abs=1e-12)
+    assert [2.0 * ours(step) for step in range(50)] == expected
+
+
+def test_an_exponential_by_the_epoch_is_torchs_stepped_once_an_epoch():
+    ours = schedule({"exponential": {"gamma": 0.9, "interval": "epoch"}}, peak=2.0, per_epoch=4)
+    trusted = torchs_rates(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, gamma=0.9), 10)
+    expected = [trusted[step // 4] for step in range(40)]
+    assert [2.0 * ours(step) for step in range(40)] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_cycle_whose_rise_ends_at_its_first_step_begins_at_the_peak():
+    # 0.1 of 10 steps end at step 0; torch's own divides by zero here.
+    ours = schedule({"one_cycle": {"T_max": "10ba", "pct_start": 0.1}})
+    expected = [4e-6 + (1 - 4e-6) * half_cosine(step / 9) for step in range(10)]
+    assert [ours(step) for step in range(10)] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_floor_is_a_learning_rate_and_holds_to_the_end():
@@ -68,9 +226,23 @@ def test_the_floor_is_a_learning_rate_and_holds_to_the_end():
     assert [ours(10), ours(15), ours(19)] == pytest.approx([0.25] * 3, abs=1e-12)
 
 
-def test_a_floor_above_the_peak_is_refused():
-    with pytest.raises(ValueError, match=r"eta_min 3 is above the peak learning rate 2$"):
-        schedule({"cosine_decay": {"T_max": "82ep", "eta_min": 3}}, peak=2.0)
+@pytest.mark.parametrize("kind", WITH_FLOOR)
+def test_a_floor_above_the_peak_is_refused(kind):
+    section = KINDS[kind][0] | {"eta_min": 3}
+    with pytest.raises(ValueError, match=rf"{kind}\.eta_min 3 is above the peak learning rate 2$"):
+        schedule({kind: section}, peak=2.0)
+
+
+@pytest.mark.parametrize("kind", WITH_FLOOR)
+def test_a_floor_as_high_as_the_peak_keeps_the_peak(kind):
+    ours = schedule({kind: KINDS[kind][0] | {"eta_min": 2}}, peak=2.0)
+    assert {ours(step) for step in range(90)} == {1.0}
+
+
+@pytest.mark.parametrize("kind", WITH_FLOOR)
+def test_a_floor_below_zero_is_refused(kind):
+    with pytest.raises(ValidationError, match=rf"{kind}\.eta_min"):
+        SchedulesConfig.model_validate({kind: KINDS[kind][0] | {"eta_min": -0.1}})
 
 
 def test_interval_epoch_keeps_the_rate_of_the_epochs_first_step():
@@ -80,6 +252,108 @@ def test_interval_epoch_keeps_the_rate_of_the_epochs_first_step():
     expected = [1, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125)]
     for step in range(40):
         assert by_epoch(step) == pytest.approx(expected[step // 10], abs=1e-12)
+
+
+@pytest.mark.parametrize("warmup", ["0ep", "12ba"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_interval_epoch_keeps_the_rate_throughout_an_epoch(kind, warmup):
+    section = KINDS[kind][0] | {"interval": "epoch"}
+    ours = schedule({"linear_warmup": warmup, kind: section}, peak=2.0, per_epoch=10)
+    for epoch in range(2, 20):  # the warm-up ends within the second one
+        assert len({ours(step) for step in range(10 * epoch, 10 * epoch + 10)}) == 1, epoch
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_interval_epoch_takes_the_closed_form_at_each_epochs_first_step(kind):
+    section, closed_form = KINDS[kind]
+    ours = schedule({kind: section | {"interval": "epoch"}}, peak=2.0, per_epoch=10)
+    for step in range(150):
+        # 2.5 and 0.5 epochs are 25 and 5 steps.
+        assert abs(ours(step) - closed_form(step // 10 * 10, 25, 5)) < 1e-12, step
+
+
+def test_the_warm_up_climbs_at_each_step_whatever_the_decays_interval():
+    cosine = {"T_max": "2ep", "interval": "epoch"}
+    ours = schedule({"linear_warmup": "1.5ep", "cosine_decay": cosine}, per_epoch=4)
+    # 6 steps of warm-up; the epoch it ends in keeps the peak, the next begins 2 of 8 steps later.
+    expected = [*(step / 6 for step in range(6)), 1, 1, *[0.5 + math.sqrt(0.125)] * 4]
+    assert [ours(step) for step in range(12)] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", FROM_THE_WARM_UP)
+def test_a_decay_follows_the_warm_up_with_its_own_curve(kind, size):
+    per_epoch, length, half = SIZES[size]
+    section, closed_form = KINDS[kind]
+    ours = schedule({"linear_warmup": "0.5ep", kind: section}, peak=2.0, per_epoch=per_epoch)
+    for step in range(half):
+        assert abs(ours(step) - step / half) < 1e-12, step
+    for step in range(half, 4 * length):
+        assert abs(ours(step) - closed_form(step - half, length, half)) < 1e-12, step
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_up_trains_the_first_batch_alone_at_rate_zero(kind):
+    ours = schedule({"linear_warmup": "1ep", kind: KINDS[kind][0]}, peak=2.0, per_epoch=5)
+    assert [step for step in range(450) if ours(step) == 0] == [0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_scale_of_one_half_halves_every_length(kind):
+    section, closed_form = KINDS[kind]
+    ours = schedule({kind: section}, peak=2.0, per_epoch=390, scale=Fraction(1, 2))
+    for step in range(2000):
+        # 2.5 and 0.5 epochs of 390 steps, halved: 487.5 and 97.5, halves up.
+        assert abs(ours(step) - closed_form(step, 488, 98)) < 1e-12, step
+
+
+def test_a_scale_of_one_half_halves_the_warm_up():
+    ours = schedule({"linear_warmup": "8ep"}, per_epoch=10, scale=Fraction(1, 2))
+    assert [ours(step) for step in (0, 10, 39, 40)] == [0, 10 / 40, 39 / 40, 1]
+
+
+def test_a_scale_halves_lengths_in_batches():
+    section = {"step_decay": {"milestones": ["30ba", "61ba"], "gamma": 0.5}}
+    ours = schedule(section, per_epoch=10, scale=Fraction(1, 2))
+    # 15, and 30.5 upwards.
+    assert [ours(step) for step in (14, 15, 30, 31)] == [1, 0.5, 0.5, 0.25]
+
+
+def test_a_scale_leaves_shares_of_the_training_alone():
+    section = {"linear_warmup": "0.1dur", "linear": {"T_max": "0.9dur"}}
+    ours = schedule(section, epochs=100, scale=Fraction(1, 2))
+    assert [ours(step) for step in (5, 10, 55, 100)] == pytest.approx([0.5, 1, 0.5, 0], abs=1e-12)
+
+
+def test_a_length_that_rounds_to_no_step_drops_the_rate_at_once():
+    # 0.04 of 10 steps.
+    ours = schedule({"linear": {"T_max": "0.04ep", "eta_min": 0.25}}, per_epoch=10)
+    assert [ours(step) for step in range(3)] == [1, 0.25, 0.25]
+
+
+def test_a_warm_up_that_rounds_to_no_step_is_none():
+    ours = schedule({"linear_warmup": "0.04ep", "linear": {"T_max": "2ba"}}, per_epoch=10)
+    assert [ours(step) for step in range(3)] == [1, 0.5, 0]
+
+
+def test_the_published_block_reads_as_it_stands():
+    text = """
+linear_warmup: 8ep
+cosine_decay:
+  T_max: 82ep
+  eta_min: 0
+  verbose: false
+  interval: step
+"""
+    document = read_document(text)
+    assert document.faults == []
+    published = SchedulesConfig.model_validate(document.data)
+    assert published == SchedulesConfig.model_validate(PUBLISHED)
+
+
+def test_verbose_true_is_refused():
+    with pytest.raises(ValidationError, match=r"cosine_decay\.verbose"):
+        SchedulesConfig.model_validate({"cosine_decay": {"T_max": "82ep", "verbose": True}})
 
 
 def test_step_decay_multiplies_at_each_milestone():
@@ -107,15 +381,55 @@ def test_without_warm_up_and_decay_the_rate_is_the_peak(section):
     assert {ours(step) for step in range(90)} == {1.0}
 
 
-def test_two_decays_are_refused():
-    decays = {"cosine_decay": {"T_max": "1ep"}, "step_decay": {"milestones": ["1ep"]}}
-    with pytest.raises(ValidationError, match="choose one of cosine_decay and step_decay"):
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"cosine_decay"}))
+def test_two_decays_are_refused(kind):
+    decays = {"cosine_decay": KINDS["cosine_decay"][0], kind: KINDS[kind][0]}
+    with pytest.raises(ValidationError, match=r"choose one of constant, cosine_decay, .*, got "):
         SchedulesConfig.model_validate(decays)
 
 
-def test_a_cosine_of_no_length_is_refused():
-    with pytest.raises(ValidationError, match="T_max is 0: a cosine needs a length"):
-        SchedulesConfig.model_validate({"cosine_decay": {"T_max": "0ep"}})
+def test_a_decay_of_null_is_none():
+    decays = {"cosine_decay": None, "linear": {"T_max": "1ep"}}
+    assert SchedulesConfig.model_validate(decays).decay[0] == "linear"
+
+
+LENGTHS = [
+    ("cosine_decay", "T_max"),
+    ("cosine_restarts", "T_0"),
+    ("exponential", "period"),
+    ("linear", "T_max"),
+    ("one_cycle", "T_max"),
+    ("polynomial", "T_max"),
+    ("warmup_stable_decay", "T_decay"),
+]
+
+
+@pytest.mark.parametrize("text", ["0ep", "0ba", "0.0dur"])
+@pytest.mark.parametrize(("kind", "name"), LENGTHS)
+def test_a_decay_of_no_length_is_refused(kind, name, text):
+    with pytest.raises(ValidationError, match=rf"{kind}\.{name}\n.*must be longer than 0, got 0"):
+        SchedulesConfig.model_validate({kind: KINDS[kind][0] | {name: text}})
+
+
+def test_a_stable_part_of_no_length_is_allowed():
+    section = {"warmup_stable_decay": {"T_stable": "0ep", "T_decay": "4ba"}}
+    assert [schedule(section)(step) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
+
+
+@pytest.mark.parametrize(("kind", "name"), [*LENGTHS, ("warmup_stable_decay", "T_stable")])
+def test_a_decay_as_long_as_a_wall_clock_time_is_refused(kind, name):
+    with pytest.raises(ValidationError, match=rf"{kind}\.{name}\n.*30min is wall-clock time"):
+        SchedulesConfig.model_validate({kind: KINDS[kind][0] | {name: "30min"}})
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"linear_warmup": "90sec"}, {"step_decay": {"milestones": ["1ep", "90sec"]}}],
+    ids=["warm-up", "milestone"],
+)
+def test_a_warm_up_or_milestone_in_wall_clock_time_is_refused(section):
+    with pytest.raises(ValidationError, match="90sec is wall-clock time"):
+        SchedulesConfig.model_validate(section)
 
 
 def test_step_decay_needs_a_milestone():

@@ -2,6 +2,7 @@ import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,12 +34,17 @@ def test_a_result_has_the_metrics_that_others_rely_on(results):
     assert set(results[0]) == {
         "epoch", "num_epochs", "step", "finished", "train_loss", "val_loss", "val_accuracy",
         "val_top5_accuracy", "learning_rate", "images_per_second", "elapsed_seconds",
+        "skipped_images",
     }  # fmt: skip
 
 
-def test_the_loss_falls(results):
+def test_on_real_digits_the_loss_falls_and_most_are_told_apart():
+    small = {"name": "resnet_20", "num_classes": 10}
+    digits = tiny_recipe(model=small, data={"digits": {}}, lr_schedulers={}, train_batch_size=32)
+    results = [result.metrics() for result in fit(digits)]
     losses = values(results, "train_loss")
-    assert losses[-1] < losses[0]
+    assert losses == sorted(losses, reverse=True)
+    assert results[-1]["val_accuracy"] > 0.5  # guessing gives 0.1
 
 
 def test_accuracies_are_fractions_of_the_validation_split(results):
@@ -83,11 +89,52 @@ def test_a_length_in_batches_may_end_within_an_epoch():
     assert values(results, "finished") == [False, False, True]
 
 
-def test_the_first_step_is_announced_once():
-    events = []
-    for result in fit(tiny_recipe(max_duration="4ba"), on_first_step=lambda: events.append("step")):
+def test_every_step_is_announced_before_its_epochs_result():
+    events: list[Any] = []
+    recipe = tiny_recipe(max_duration="4ba")
+    for result in fit(recipe, after_step=lambda training: events.append(f"step {training.step}")):
         events.append(result.epoch)
-    assert events == ["step", 1, 2]
+    assert events == ["step 1", "step 2", "step 3", 1, "step 4", 2]
+
+
+def test_a_schedule_scale_shortens_training_and_schedule_alike():
+    # 6 epochs, of which 2 warm up and 4 follow a cosine, at half their length: the tiny recipe.
+    longer = {"linear_warmup": "2ep", "cosine_decay": {"T_max": "4ep"}}
+    scaled = tiny_recipe(max_duration="6ep", lr_schedulers=longer, schedule_scale=0.5)
+    rates = [result.learning_rate for result in fit(scaled)]
+    assert rates == [result.learning_rate for result in fit(tiny_recipe())]
+    assert len(rates) == 3
+
+
+def test_a_time_limit_ends_the_training_after_the_epoch_under_way():
+    (only,) = fit(tiny_recipe(time_limit="0.001sec"))
+    assert (only.epoch, only.num_epochs, only.finished) == (1, 3, True)
+
+
+def test_a_training_that_ran_out_of_time_has_nothing_to_resume(tmp_path):
+    recipe = tiny_recipe(time_limit="0.001sec")
+    (only,) = fit(recipe)
+    only.save_checkpoint(tmp_path / "ep0001")
+    assert list(fit(recipe, resume_from=tmp_path / "ep0001")) == []
+
+
+def test_with_ema_the_average_is_evaluated_and_the_raw_weights_on_their_own():
+    ema = {"ema": {"half_life": "1000ba", "update_interval": "1ba"}}
+    recipe = tiny_recipe(methods=ema, lr_schedulers={})
+    *_, last = fit(recipe)
+    # So slow an average has hardly left the initial weights, which guess.
+    assert last.val_loss != last.raw_val_loss
+    assert last.model is not last._training.model
+    plain = [result.metrics() for result in fit(tiny_recipe(methods={}, lr_schedulers={}))][-1]
+    # Averaging beside it changes nothing about the training itself.
+    assert last.raw_val_loss == plain["val_loss"]
+    assert "raw_val_loss" not in plain
+
+
+def test_scaling_the_rate_by_the_batch_is_reported():
+    recipe = tiny_recipe(lr_scaling="linear", lr_reference_batch_size=32)
+    with pytest.warns(UserWarning, match=r"rate 0\.01 for batches of 32 is 0\.005 for 16"):
+        next(fit(recipe))
 
 
 def test_closing_the_generator_stops_the_training():

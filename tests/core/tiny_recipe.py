@@ -22,6 +22,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
             "train_batch_size": 16,
             "max_duration": "3ep",
             "data": {"fake": {**FAKE, "max_shift_px": 1}},
+            "methods": {"channels_last": True},
             **changes,
         }
     )
@@ -40,3 +41,38 @@ def plain_recipe(**changes: Any) -> Recipe:
         "data": {"fake": FAKE},
     }
     return tiny_recipe(**{**plain, **changes})
+
+
+def full_recipe(**changes: Any) -> Recipe:
+    """Every method at once, as far as they go together: 3 epochs of 3 steps of ResNet-20.
+
+    Images are augmented one by one, so they come from a loader; in this process, since starting
+    others takes longer than the training.
+    """
+    return Recipe.model_validate(
+        {
+            "model": {"name": "resnet_20", "num_classes": 4},
+            "optimizer": {"sgd": {"learning_rate": 0.02, "momentum": 0.9, "nesterov": True,
+                                  "weight_decay": 5e-4, "decay_norms_and_biases": False}},
+            "lr_schedulers": {"linear_warmup": "2ba", "one_cycle": {"T_max": "7ba"}},
+            "train_batch_size": 16,
+            "micro_batch_size": 8,
+            "activation_checkpointing": True,
+            "max_duration": "3ep",
+            "loader_processes": 0,
+            "data": {"fake": {**FAKE, "image_size_px": 12, "max_shift_px": 1,
+                              "horizontal_flip": True}},
+            "methods": {
+                "label_smoothing": {}, "mixup": {}, "cutmix": {},
+                "ema": {"half_life": "2ba", "update_interval": "2ba"},
+                "blurpool": {"min_channels": 16},
+                "progressive_resizing": {"delay_ratio": 0.3, "finetune_ratio": 0.3},
+                "resolution": {"train_px": 16, "evaluation_px": 16},
+                "sam": {"interval": 2}, "stochastic_depth": {"mode": "sample"},
+                "squeeze_excite": {}, "random_erasing": {"probability": 0.5},
+                "trivial_augment": {}, "col_out": {}, "gradient_clipping": {"threshold": 1.0},
+                "channels_last": True, "zero_init_residual": True,
+            },
+            **changes,
+        }
+    )  # fmt: skip

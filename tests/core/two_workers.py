@@ -11,7 +11,8 @@ from torch import nn
 from resnet_core import NonFiniteLoss, fit
 from resnet_core.data.sources import load_data
 from resnet_core.evaluate import evaluate
-from tests.core.tiny_recipe import plain_recipe, tiny_recipe
+from resnet_core.training import Training
+from tests.core.tiny_recipe import full_recipe, plain_recipe, tiny_recipe
 
 TIMES = {"images_per_second", "elapsed_seconds"}
 
@@ -27,7 +28,12 @@ def work(rank: int, folder: Path) -> None:
         timeout=timedelta(seconds=60),
     )
     try:
-        found = {**_plain_epoch(), **_whole_training(folder), **_refusals()}
+        found = {
+            **_plain_epoch(),
+            **_whole_training(folder),
+            **_every_method(folder, rank),
+            **_refusals(),
+        }
     finally:
         dist.destroy_process_group()
     torch.save(found, folder / f"rank{rank}.pt")
@@ -59,6 +65,24 @@ def _whole_training(folder: Path) -> dict[str, Any]:
         for name in TIMES:
             del result[name]
     return {"results": results, "final state": _copy(last.model)}
+
+
+def _every_method(folder: Path, rank: int) -> dict[str, Any]:
+    """The first epoch of every method at once, and all of it resumed from within that epoch."""
+
+    def keep(training: Training) -> None:
+        if training.step == 2:
+            training.save_checkpoint(folder / "step2")
+
+    results = list(fit(full_recipe(micro_batch_size=None), after_step=keep))
+    dist.barrier()  # rank 0 wrote it
+    resumed = list(fit(full_recipe(micro_batch_size=None), resume_from=folder / "step2"))
+    return {
+        "every method": _copy(results[-1]._training.model),
+        "every method resumed": _copy(resumed[-1]._training.model),
+        "losses": [result.train_loss for result in results],
+        "losses resumed": [result.train_loss for result in resumed],
+    }
 
 
 def _refusals() -> dict[str, Any]:

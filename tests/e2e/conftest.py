@@ -22,13 +22,13 @@ REPOSITORY = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 240
 
 RECIPE = """\
-model: {name: resnet18, num_classes: 4, initial_stem: cifar}
+model: {name: resnet_20, num_classes: 4, initial_stem: cifar}
 optimizer:
   decoupled_sgdw: {learning_rate: 0.02, momentum: 0.9, weight_decay: 5e-4}
 lr_schedulers: {linear_warmup: 1ep, cosine_decay: {T_max: 3ep}}
 train_batch_size: 16
 max_duration: 4ep
-data: {fake: {num_train: 48, num_evaluation: 33, image_size_px: 8}}
+data: {fake: {num_train: 480, num_evaluation: 33, image_size_px: 8}}
 """
 
 

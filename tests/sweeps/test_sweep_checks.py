@@ -11,8 +11,8 @@ def test_a_recipe_without_data_is_refused(problems):
 def test_a_batch_that_does_not_split_over_the_workers_is_refused(problems):
     (found,) = problems(DESIGN + "resources: {workers_per_trial: 3}\n")
     assert found == (
-        "sweep.yaml:14:32: resources.workers_per_trial: 3 workers cannot share the recipe's "
-        "train_batch_size 128 evenly"
+        "sweep.yaml:14:32: resources.workers_per_trial: train_batch_size 128 does not split over "
+        "3 workers; the nearest that does: 126 and 129"
     )
 
 

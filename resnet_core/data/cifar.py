@@ -1,0 +1,77 @@
+"""CIFAR-10 and CIFAR-100, downloaded once by one process and kept in memory."""
+
+import fcntl
+import http.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from resnet_core.data.dataset import Split
+from resnet_core.data.hold_out import held_out
+from resnet_core.data.section import CifarConfig
+
+_DATASETS: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+
+
+def load_cifar(name: str, config: CifarConfig) -> tuple[Split, Split, Split]:
+    """Train, validation and test, on the CPU; downloads the archive if it is not there.
+
+    Several processes may call this at once: one downloads, the others wait for it. Archive and
+    extracted files are checked against torchvision's md5 sums.
+
+    Args:
+        name: cifar10 or cifar100.
+        config: Where the archive is, and how much is held out for validation.
+
+    Returns:
+        Images, uint8 (N, 3, 32, 32), and labels. With a validation_ratio of 0, validation is test.
+
+    Raises:
+        OSError: If the archive is neither there nor to be had, or damaged; names the file to
+            bring and the folder.
+        ValueError: If validation_ratio holds out no image.
+
+    Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
+    """
+    dataset, root = _DATASETS[name], Path(config.root).expanduser()
+    try:
+        # Without the lock, so that a folder that others prepared may be read-only.
+        train, test = (_read(dataset, root, train=train) for train in (True, False))
+    except RuntimeError:  # torchvision's word for files that are not there, or not whole
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f"{dataset.filename}.lock"):
+            _download(dataset, root)
+        train, test = (_read(dataset, root, train=train) for train in (True, False))
+    if config.validation_ratio == 0:
+        return train, test, test
+    out = torch.from_numpy(held_out(train.labels.numpy(), config.validation_ratio))
+    validation = Split(train.images[out], train.labels[out])
+    return Split(train.images[~out], train.labels[~out]), validation, test
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, and if we are killed
+        yield
+
+
+def _download(dataset: type[CIFAR10], root: Path) -> None:
+    """Does nothing if another process has done it meanwhile."""
+    try:
+        dataset(root, download=True)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        raise OSError(
+            f"{dataset.filename} is not in {root}, or damaged, and downloading it failed: "
+            f"{error}; bring the file from {dataset.url} (md5 {dataset.tgz_md5}) into {root}"
+        ) from error
+
+
+def _read(dataset: type[CIFAR10], root: Path, *, train: bool) -> Split:
+    read = dataset(root, train=train)
+    images = torch.from_numpy(np.ascontiguousarray(read.data.transpose(0, 3, 1, 2)))
+    return Split(images, torch.tensor(read.targets))

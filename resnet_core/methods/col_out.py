@@ -1,0 +1,30 @@
+"""ColOut: random rows and columns left out."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def col_out(
+    images: Tensor, *, row_ratio: float, column_ratio: float, rng: np.random.Generator
+) -> Tensor:
+    """Leave out the same random rows and columns of every image, which become smaller.
+
+    Args:
+        images: (N, C, H, W).
+        row_ratio: Share of rows left out, in [0, 1); at least one row stays.
+        column_ratio: Likewise of columns.
+        rng: Drawn from twice.
+
+    Returns:
+        (N, C, H', W') with H' = H - floor(row_ratio * H), likewise W'.
+
+    Source: MosaicML Composer's method card of ColOut.
+    """
+    for dim, ratio in ((2, row_ratio), (3, column_ratio)):
+        length = images.shape[dim]
+        kept = np.sort(rng.permutation(length)[int(ratio * length) :])
+        images = images.index_select(
+            dim, torch.from_numpy(kept).to(images.device, non_blocking=True)
+        )
+    return images

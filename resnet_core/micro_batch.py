@@ -1,0 +1,70 @@
+"""`micro_batch_size: auto`: the most images that fit in memory at a time."""
+
+import warnings
+
+import torch
+import torch.distributed as dist
+
+from resnet_core.precision import autocast
+from resnet_core.process_group import is_distributed
+from resnet_core.training import Training
+
+
+def largest_that_fits(training: Training, share: int) -> int:
+    """Try a forward and backward pass at full image size, and halve as long as memory runs out.
+
+    All workers try and agree, so every one of them trains with the same size. Weights, statistics
+    and random streams are left as they were.
+
+    Args:
+        training: Before its first step in this process.
+        share: Images of a batch that this worker trains.
+
+    Returns:
+        A divisor of ``share``.
+
+    Raises:
+        torch.OutOfMemoryError: If not even one image fits.
+    """
+    micro = share
+    while not _fits(training, micro):
+        if micro == 1:
+            raise torch.OutOfMemoryError("not even one image and its gradient fit in memory")
+        micro = max(size for size in range(1, micro // 2 + 1) if share % size == 0)
+    if micro < share:
+        warnings.warn(
+            f"out of memory with {share} images at a time: micro_batch_size is {micro}, so batch "
+            f"norm sees {micro} images instead of {share}",
+            stacklevel=3,
+        )
+    return micro
+
+
+def _fits(training: Training, micro: int) -> bool:
+    recipe, model = training.recipe, training.model
+    device = training.epoch_log.device
+    statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    failed = torch.zeros((), device=device)
+    try:
+        # What the optimizer and the exchange of gradients will take beside the weights.
+        reserved = [[torch.empty_like(weight) for _ in range(3)] for weight in model.parameters()]
+        size = recipe.image_size_px
+        images = torch.zeros(micro, 3, size, size, device=device)
+        if recipe.methods.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        targets = torch.zeros(micro, recipe.model.num_classes, device=device)
+        model.train()
+        with autocast(recipe.precision, device):
+            logits = model(images)
+        training.scaler.scale(model.loss(logits.float(), targets)).backward()
+        del reserved, images, targets, logits
+    except torch.OutOfMemoryError:
+        failed += 1
+    training.optimizer.zero_grad(set_to_none=True)
+    for name, buffer in model.named_buffers():
+        buffer.copy_(statistics[name])
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if is_distributed():
+        dist.all_reduce(failed, op=dist.ReduceOp.MAX)
+    return failed.item() == 0

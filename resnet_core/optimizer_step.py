@@ -1,0 +1,112 @@
+"""One optimizer step: forward and backward over the micro-batches, and what comes after."""
+
+import inspect
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from resnet_core.methods.gradient_clipping import clip_gradients
+from resnet_core.methods.sam import uphill
+from resnet_core.methods.stochastic_depth import draw_factors
+from resnet_core.precision import autocast
+from resnet_core.process_group import is_distributed, rank_and_num_workers
+from resnet_core.random_streams import Stream, torch_generator
+from resnet_core.training import Training
+
+# torch 2.15 gives DDP's switch a new name and warns of the old one. Running statistics are averaged
+# once per epoch instead of broadcast at each step.
+_NO_BUFFER_SYNC: dict[str, Any] = {
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers": False
+}
+
+
+class OptimizerStep:
+    """Takes the optimizer steps of a training; never waits for the device.
+
+    Args:
+        training: Changed in place.
+        micro_batch_size: Images that go forward and backward at a time, at least 1.
+    """
+
+    def __init__(self, training: Training, micro_batch_size: int) -> None:
+        recipe, model = training.recipe, training.model
+        self.micro_batch_size = micro_batch_size
+        self._training = training
+        self._ddp = DistributedDataParallel(model, **_NO_BUFFER_SYNC) if is_distributed() else None
+        self._network: Callable[..., Tensor] = self._ddp or model
+        if recipe.compile:
+            # Shapes are fixed, since partial batches are dropped; where images grow, the second
+            # size makes one graph for all.
+            dynamic = None if recipe.methods.progressive_resizing else False
+            self._network = torch.compile(self._network, dynamic=dynamic)
+
+    def take(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Train this worker's share of a batch, at the learning rate that the optimizer has.
+
+        Args:
+            images: Float (N, 3, H, W).
+            targets: Class indices (N,) or probabilities (N, K).
+
+        Returns:
+            The share's mean loss at the weights before the step, a scalar on the device.
+        """
+        training = self._training
+        methods, optimizer, scaler = training.recipe.methods, training.optimizer, training.scaler
+        factors = self._depth_factors(len(images), training.step, images.device)
+        loss = self._gradients(images, targets, factors)
+        if methods.sam is not None and (training.step + 1) % methods.sam.interval == 0:
+            with uphill(training.model, rho=methods.sam.rho):
+                self._gradients(images, targets, factors)
+        if methods.gradient_clipping is not None:
+            scaler.unscale_(optimizer)
+            clip_gradients(training.model.parameters(), methods.gradient_clipping)
+        scaler.step(optimizer)
+        scaler.update()
+        training.step += 1
+        if training.ema is not None:
+            training.ema.update(training.model, training.step)
+        return loss
+
+    def _gradients(self, images: Tensor, targets: Tensor, factors: Tensor | None) -> Tensor:
+        """Replace the gradients by those of the batch's mean loss, averaged over the workers."""
+        training = self._training
+        training.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=images.device)
+        for begin in range(0, len(images), self.micro_batch_size):
+            part = slice(begin, begin + self.micro_batch_size)
+            is_last = part.stop >= len(images)
+            waits = self._ddp is not None and not is_last
+            with self._ddp.no_sync() if self._ddp is not None and waits else nullcontext():
+                with autocast(training.recipe.precision, images.device):
+                    logits = (
+                        self._network(images[part])
+                        if factors is None
+                        else self._network(images[part], factors[:, part])
+                    )
+                loss = training.model.loss(logits.float(), targets[part])
+                # Gradients add up over micro-batches; the weight keeps the learning rate
+                # independent of their number.
+                loss = loss * (len(logits) / len(images))
+                training.scaler.scale(loss).backward()
+            total += loss.detach()
+        return total
+
+    def _depth_factors(self, share: int, step: int, device: torch.device) -> Tensor | None:
+        config = self._training.recipe.methods.stochastic_depth
+        if config is None:
+            return None
+        rank, num_workers = rank_and_num_workers()
+        factors = draw_factors(
+            config,
+            num_blocks=len(self._training.model.blocks),
+            num_images=share * num_workers,
+            generator=torch_generator(self._training.recipe.seed, Stream.DEPTH, step),
+        )
+        own = factors[:, rank * share : (rank + 1) * share]
+        return own.contiguous().to(device, non_blocking=True)

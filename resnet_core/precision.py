@@ -1,0 +1,42 @@
+"""Numbers of the forward pass: autocast, loss scaling and TF32."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The forward pass in this precision; weights stay in fp32."""
+    return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "fp32")
+
+
+def loss_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
+    """Keeps small fp16 gradients above zero; does nothing in the other precisions.
+
+    A step whose gradients overflow changes no weight, and the scale is halved.
+    """
+    return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+
+@contextmanager
+def tf32(*, allowed: bool) -> Iterator[None]:
+    """Let fp32 convolutions and matrix products of the GPU use TF32, or not; restored at the end.
+
+    Source: NVIDIA's description of TF32: 10 bits of mantissa instead of 23.
+    """
+    convolutions: Any = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    backends = (torch.backends.cuda.matmul, convolutions)
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "tf32" if allowed else "ieee"
+        yield
+    finally:
+        for backend, setting in zip(backends, before, strict=True):
+            backend.fp32_precision = setting

@@ -1,0 +1,166 @@
+"""A training under way: everything that changes from step to step, and how it is saved and resumed.
+
+Random streams are not among it: what is drawn depends on seed and step alone.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.optim import Optimizer
+
+from resnet_core.checkpoint import load_checkpoint, save_checkpoint
+from resnet_core.methods.ema import Ema
+from resnet_core.models.factory import ResNetClassifier, build_model
+from resnet_core.optimizer import build_optimizer
+from resnet_core.precision import loss_scaler
+from resnet_core.problems import CannotTrain
+from resnet_core.process_group import is_distributed, mean_of_each
+from resnet_core.recipe import Recipe
+
+
+@dataclass
+class Training:
+    """What `fit` works on, and what a checkpoint holds.
+
+    Attributes:
+        recipe: What is trained.
+        model: Whose weights are trained.
+        optimizer: With its state.
+        ema: The average of the weights; None if the recipe has none.
+        scaler: Of the loss, for fp16; does nothing otherwise.
+        epoch_log: Of the epoch under way, on the device: images that could not be read, then this
+            worker's loss of each step; float32 (1 + steps,).
+        metrics: Of the last finished epoch, as `EpochResult.metrics` gives them.
+        epoch: Finished epochs.
+        step: Completed optimizer steps.
+        seconds_before: That the training took before this process began.
+    """
+
+    recipe: Recipe
+    model: ResNetClassifier
+    optimizer: Optimizer
+    ema: Ema | None
+    scaler: torch.amp.GradScaler
+    epoch_log: Tensor
+    metrics: dict[str, Any]
+    epoch: int = 0
+    step: int = 0
+    seconds_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = time.perf_counter()
+
+    @classmethod
+    def begin(
+        cls, recipe: Recipe, device: torch.device, *, steps_per_epoch: int, total_steps: int
+    ) -> "Training":
+        """A training before its first step, with the weights that the recipe's seed gives."""
+        with torch.random.fork_rng(devices=[]):
+            # Of the CPU, where the model is built.
+            torch.default_generator.manual_seed(recipe.seed)
+            model = build_model(recipe.model, recipe.methods)
+        model = model.to(device)
+        model.activation_checkpointing = recipe.activation_checkpointing
+        ema, config = None, recipe.methods.ema
+        if config is not None:
+            half_life, interval = (
+                max(1, length.steps(steps_per_epoch, total_steps))
+                for length in (config.half_life, config.update_interval)
+            )
+            ema = Ema(model, half_life_steps=half_life, update_interval_steps=interval)
+        return cls(
+            recipe=recipe,
+            model=model,
+            optimizer=build_optimizer(model, recipe.optimizer, recipe.peak_learning_rate),
+            ema=ema,
+            scaler=loss_scaler(recipe.precision, device),
+            epoch_log=torch.zeros(1 + steps_per_epoch, device=device),
+            metrics={},
+        )
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since the beginning of the training, over all its resumptions."""
+        return self.seconds_before + time.perf_counter() - self._started
+
+    @property
+    def evaluated_model(self) -> ResNetClassifier:
+        """The model that is evaluated and meant to be used: the average, if there is one."""
+        return self.model if self.ema is None else self.ema.model  # pyright: ignore[reportReturnType]
+
+    def average_running_statistics(self) -> None:
+        """Give every worker the mean of all workers' batch-norm statistics, in one reduction."""
+        models = [self.model] if self.ema is None else [self.model, self.ema.model]
+        mean_of_each(
+            [
+                buffer
+                for model in models
+                for name, buffer in model.named_buffers()
+                if "running_" in name
+            ]
+        )
+
+    def save_checkpoint(self, folder: str | Path) -> None:
+        """Save the training as it is now, at any step, so that `fit` can go on from here.
+
+        In a process group every worker calls it, since within an epoch each has statistics of its
+        own, of which the mean is saved; rank 0 writes.
+
+        Raises:
+            OSError: If it cannot be written; nothing half-written stays behind.
+        """
+        model, averages = self.model.state_dict(), {}
+        if self.ema is not None:
+            averages = self.ema.model.state_dict()
+        epoch_log = self.epoch_log.clone()
+        if self.step != self.metrics.get("step"):  # within an epoch
+            kept = [_statistics(state) for state in (model, averages)]
+            mean_of_each([epoch_log, *(tensor for part in kept for tensor in part.values())])
+            model, averages = model | kept[0], averages | kept[1]
+        if is_distributed() and dist.get_rank() != 0:
+            return
+        states = {"model": model, "optimizer": self.optimizer.state_dict()}
+        states["progress"] = {"epoch_log": epoch_log}
+        if averages:
+            states["ema"] = averages
+        if self.scaler.is_enabled():
+            states["scaler"] = self.scaler.state_dict()
+        save_checkpoint(
+            Path(folder),
+            states=states,
+            epoch=self.epoch,
+            step=self.step,
+            metrics=self.metrics,
+            recipe=self.recipe.to_dict(),
+            elapsed_seconds=self.elapsed_seconds,
+        )
+
+    def restore(self, folder: Path) -> None:
+        """Go on from a checkpoint of the same recipe.
+
+        Raises:
+            CannotTrain: If it is of another recipe.
+            CorruptCheckpoint: If it is not what was saved.
+        """
+        states, manifest = load_checkpoint(folder, self.epoch_log.device)
+        if Recipe.model_validate(manifest.recipe) != self.recipe:
+            raise CannotTrain(f"{folder} is a checkpoint of another recipe")
+        self.model.load_state_dict(states["model"])
+        self.optimizer.load_state_dict(states["optimizer"])
+        self.epoch_log.copy_(states["progress"]["epoch_log"])
+        if self.ema is not None:
+            self.ema.model.load_state_dict(states["ema"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(states["scaler"])
+        self.metrics, self.epoch, self.step = manifest.metrics, manifest.epoch, manifest.step
+        self.seconds_before = manifest.elapsed_seconds
+
+
+def _statistics(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of the batch-norm statistics in a model's state."""
+    return {name: value.clone() for name, value in state.items() if "running_" in name}
