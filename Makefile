@@ -29,11 +29,10 @@ sweep: setup
 
 # The end-to-end tests mostly wait for processes to start, so the others run beside them.
 test: setup
-	@log=$$(mktemp); $(BIN)/python -m pytest tests/e2e > $$log 2>&1 & e2e=$$!; \
-	trap 'kill $$e2e' INT TERM; \
-	$(BIN)/python -m pytest --ignore tests/e2e; status=$$?; \
-	echo "waiting for the end-to-end tests"; \
-	wait $$e2e || status=1; cat $$log; rm -f $$log; exit $$status
+	@log=$$(mktemp); $(BIN)/python -m pytest --ignore tests/e2e > $$log 2>&1 & others=$$!; \
+	trap 'kill $$others' INT TERM; \
+	$(BIN)/python -m pytest --durations 15 tests/e2e; status=$$?; \
+	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
 
 check: setup
 	$(BIN)/ruff check .

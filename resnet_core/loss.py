@@ -1,6 +1,7 @@
 """Losses by the names of a recipe; each takes class indices or class probabilities."""
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,19 +9,7 @@ from torch import Tensor
 Reduction = Literal["mean", "sum", "none"]
 
 
-class Loss(Protocol):
-    """What every loss can be called with; see `soft_cross_entropy`."""
-
-    def __call__(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        *,
-        weight: Tensor | None = None,
-        reduction: Reduction = "mean",
-    ) -> Tensor:
-        """The loss of a batch."""
-        ...
+_MEAN: Reduction = "mean"
 
 
 def soft_cross_entropy(
@@ -28,7 +17,7 @@ def soft_cross_entropy(
     targets: Tensor,
     *,
     weight: Tensor | None = None,
-    reduction: Reduction = "mean",
+    reduction: Reduction = _MEAN,
 ) -> Tensor:
     """Cross-entropy of the softmax: minus the sum over k of weight * target * log_softmax.
 
@@ -54,7 +43,7 @@ def binary_cross_entropy_with_logits(
     targets: Tensor,
     *,
     weight: Tensor | None = None,
-    reduction: Reduction = "mean",
+    reduction: Reduction = _MEAN,
 ) -> Tensor:
     """Binary cross-entropy of each class, summed over classes and averaged over the batch.
 
@@ -89,7 +78,7 @@ def _check_targets(logits: Tensor, targets: Tensor) -> None:
         )
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "soft_cross_entropy": soft_cross_entropy,
     "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits,
 }

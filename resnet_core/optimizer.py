@@ -148,7 +148,7 @@ def parameter_groups(
     from torch import nn
     from torch.nn.modules.batchnorm import _NormBase
 
-    norms = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
+    norms = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     for module in model.modules():

@@ -26,7 +26,9 @@ class Stream(IntEnum):
 
 
 def derived_seed(seed: int, stream: Stream, *counters: int) -> int:
-    """A seed in [0, 2**63) of its own for these numbers, each 0 or more.
+    """A seed in [0, 2**63) of its own for these numbers, each from 0 and below 2**32.
+
+    A stream always takes the same number of counters: numbers left out count as zeros.
 
     Source: numpy's `SeedSequence`, whose mixing is documented never to change.
     """

@@ -194,6 +194,13 @@ class Recipe(StrictModel):
         rate, peak = self.optimizer.settings.learning_rate, self.peak_learning_rate
         reference = self.lr_reference_batch_size
         said = self.optimizer.advice(peak)
+        schedulers = self.lr_schedulers
+        if schedulers.one_cycle is not None and schedulers.linear_warmup.value:
+            said.append(
+                "lr_schedulers: one_cycle has a warm-up of its own, so after linear_warmup the "
+                f"rate falls from the peak to 1/{schedulers.one_cycle.div_factor:g} of it and "
+                "rises again; leave one of the two out"
+            )
         if peak != rate:
             said.append(
                 f"learning rate {rate:g} for batches of {reference} is {peak:g} for "

@@ -118,6 +118,8 @@ class CosineRestarts(Decay):
 
         def multiplier(step: int) -> float:
             length = first
+            if self.T_mult == 1:
+                step %= length
             while step >= length:
                 step -= length
                 length *= self.T_mult

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class NonFiniteLoss(ArithmeticError):
     Attributes:
         step: The optimizer step, from 0, whose loss it was.
         learning_rate: At that step.
-        last_finite_loss: Of the step before it, None if there was none in that epoch.
+        last_finite_loss: Of the step before it, None if there was none.
     """
 
     def __init__(self, step: int, learning_rate: float, last_finite_loss: float | None) -> None:
@@ -188,6 +188,9 @@ def fit(
     if micro_batch_size == "auto":
         micro_batch_size = largest_that_fits(training, share)
     step = OptimizerStep(training, micro_batch_size)
+    # A checkpoint at an epoch's end holds that epoch's losses.
+    at_boundary = training.step > 0 and training.step % steps_per_epoch == 0
+    last_loss = float(training.epoch_log[-1]) if at_boundary else None
     with tf32(allowed=recipe.tf32), closing(loader.batches(training.step, total_steps)) as batches:
         while training.step < total_steps and not training.metrics.get("finished"):
             training.model.train()
@@ -205,8 +208,9 @@ def fit(
                 loss = step.take(images, targets)
                 # Written on the device, which is not waited for.
                 training.epoch_log[training.step - epoch_begin] = loss
-                training.epoch_log[0] += len(batch.bad)
-                bad += batch.bad
+                if batch.bad:
+                    training.epoch_log[0] += len(batch.bad)
+                    bad += batch.bad
                 if after_step is not None:
                     after_step(training)
 
@@ -214,7 +218,8 @@ def fit(
             mean_over_workers(training.epoch_log)
             num_bad, *losses = training.epoch_log[: 1 + epoch_end - epoch_begin].tolist()
             train_seconds = time.perf_counter() - epoch_started
-            _check_finite(losses, epoch_begin, learning_rate)
+            _check_finite([last_loss, *losses], epoch_begin, learning_rate)
+            last_loss = losses[-1]
             if bad:
                 warnings.warn(_about_bad_images(bad), stacklevel=2)
             training.average_running_statistics()
@@ -256,9 +261,9 @@ def _about_bad_images(names: list[str]) -> str:
 
 
 def _check_finite(
-    losses: list[float], first_step: int, learning_rate: Callable[[int], float]
+    losses: list[float | None], first_step: int, learning_rate: Callable[[int], float]
 ) -> None:
-    for index, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            before = losses[index - 1] if index else None
+    """Raise at the first loss that is not finite; the loss before ``first_step`` comes first."""
+    for index, (before, loss) in enumerate(pairwise(losses)):
+        if loss is not None and not math.isfinite(loss):
             raise NonFiniteLoss(first_step + index, learning_rate(first_step + index), before)

@@ -17,13 +17,14 @@ def col_out(
         rng: Drawn from twice.
 
     Returns:
-        (N, C, H', W') with H' = H - floor(row_ratio * H), likewise W'.
+        (N, C, H', W') with H' = floor((1 - row_ratio) * H), at least 1; likewise W'.
 
     Source: MosaicML Composer's method card of ColOut.
     """
     for dim, ratio in ((2, row_ratio), (3, column_ratio)):
         length = images.shape[dim]
-        kept = np.sort(rng.permutation(length)[int(ratio * length) :])
+        num_kept = max(1, int((1 - ratio) * length + 1e-9))  # 0.7 * 10 is 6.999... in floats
+        kept = np.sort(rng.permutation(length)[:num_kept])
         images = images.index_select(
             dim, torch.from_numpy(kept).to(images.device, non_blocking=True)
         )

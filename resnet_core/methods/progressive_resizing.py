@@ -24,7 +24,7 @@ def size_at(config: ProgressiveResizingConfig, *, full_px: int, step: int, total
     share = step / total_steps
     growing = 1 - config.delay_ratio - config.finetune_ratio
     scale = config.initial_scale
-    if share >= 1 - config.finetune_ratio or scale == 1:
+    if total_steps - step <= config.finetune_ratio * total_steps or scale == 1:
         return full_px
     if share > config.delay_ratio:
         scale += (1 - scale) * (share - config.delay_ratio) / growing

@@ -131,7 +131,9 @@ class AugMixConfig(StrictModel):
 
     severity: int = Field(default=3, ge=1, le=10)
     width: int = Field(default=3, ge=1, description="Chains.")
-    depth: int = Field(default=-1, ge=-1, le=4, description="Operations a chain; -1: 1 to 3.")
+    depth: Literal[-1, 1, 2, 3, 4] = Field(
+        default=-1, description="Operations a chain; -1: 1 to 3, at random."
+    )
     alpha: float = Field(default=1.0, gt=0, description="Of the Dirichlet and Beta weights.")
 
 

@@ -91,7 +91,7 @@ class Server:
     def __post_init__(self) -> None:
         served = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class ArchiveServer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.headers.get("Method") != "HEAD":  # torchvision looks for redirects first
                     served.count()
@@ -102,7 +102,7 @@ class Server:
 
             def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002 (the base's)
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), ArchiveServer)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/archive"
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 

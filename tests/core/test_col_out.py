@@ -14,10 +14,11 @@ def numbered(height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("row_ratio", "column_ratio", "size"),
     [
-        (0.15, 0.15, (17, 9)),  # 20 - 3 and 10 - 1 (1.5 downwards)
+        (0.15, 0.15, (17, 8)),  # 0.85 of 20, and of 10 (8.5 downwards)
         (0.5, 0.0, (10, 10)),
-        (0.0, 0.25, (20, 8)),
-        (0.99, 0.99, (1, 1)),  # 19.8 and 9.9 downwards
+        (0.0, 0.25, (20, 7)),  # 7.5 downwards
+        (0.3, 0.7, (14, 3)),  # in floats 0.7 * 20 is 14, but 0.3 * 10 is 3.0000000000000004
+        (0.99, 0.99, (1, 1)),  # 0.2 and 0.1, but one stays
     ],
 )
 def test_the_image_loses_its_share_of_rows_and_columns(row_ratio, column_ratio, size):

@@ -11,7 +11,7 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
 
-def one_weight(value: float) -> nn.Linear:
+def one_weight(value: float) -> nn.Module:
     layer = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     nn.init.constant_(layer.weight, value)
     return layer

@@ -62,7 +62,7 @@ def test_gradient_clipping_needs_a_threshold():
         read({"gradient_clipping": {}})
 
 
-@pytest.mark.parametrize("pair", combinations(POLICIES, 2), ids=" and ".join)
+@pytest.mark.parametrize("pair", list(combinations(POLICIES, 2)), ids=" and ".join)
 def test_two_augmentation_policies_are_refused(pair):
     with pytest.raises(ValidationError, match=f"choose one of .*, got {' and '.join(pair)}"):
         read({name: {} for name in pair})

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from resnet_core import NonFiniteLoss, Recipe, create_resnet, fit
+from resnet_core.training import Training
 from tests.core.plain_loop import NEAR, train_by_hand
 from tests.core.tiny_recipe import plain_recipe, tiny_recipe
 
@@ -183,6 +184,22 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_says_when():
         next(fit(tiny_recipe(**mad)))
     assert (caught.value.step, caught.value.learning_rate) == (1, 1e30)
     assert caught.value.last_finite_loss == first_step.train_loss
+
+
+def test_the_last_finite_loss_is_known_across_epochs_and_resumptions(tmp_path):
+    seen: list[float] = []
+
+    def poison(training: Training) -> None:
+        if training.step == 3:  # the last of the first epoch
+            seen.append(training.epoch_log[3].item())
+            training.model.fc.weight.data.fill_(math.nan)
+
+    results = fit(tiny_recipe(), after_step=poison)
+    next(results).save_checkpoint(tmp_path / "ep0001")
+    for training in (results, fit(tiny_recipe(), resume_from=tmp_path / "ep0001")):
+        with pytest.raises(NonFiniteLoss) as caught:
+            next(training)
+        assert (caught.value.step, caught.value.last_finite_loss) == (3, seen[0])
 
 
 def test_a_recipe_without_data_is_refused_with_what_to_add():

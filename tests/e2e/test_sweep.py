@@ -132,22 +132,23 @@ def test_two_workers_train_one_trial_and_survive_one_that_raises(home: Home):
     assert runs["t0000"].data.params["train_batch_size"] == "16"
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_a_trial_survives_the_kill_of_either_of_its_two_workers(home: Home, which: int):
+def test_trials_survive_the_kill_of_either_of_their_two_workers(home: Home):
     file = home.write(
-        f"space:\n{RATES}search: {{algorithm: random, trials: 1}}\n"
+        f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n"
         "resources: {workers_per_trial: 2, cpus_per_worker: 1}\n"
     )
     process = home.start("run", file, "-o", "json")
-    wait_for_line(process, "t0000: epoch 2/4")
-    workers = sorted(processes_of(process, "ray::RayTrainWorker"), key=lambda worker: worker.pid)
-    assert len(workers) == 2
-    workers[which].send_signal(signal.SIGKILL)
+    for which, trial in enumerate(["t0000", "t0001"]):
+        wait_for_line(process, f"{trial}: epoch 2/4")
+        workers = processes_of(process, "ray::RayTrainWorker")
+        workers.sort(key=lambda worker: worker.pid)
+        assert len(workers) == 2
+        workers[which].send_signal(signal.SIGKILL)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err
-    (trial,) = json.loads(out)["trials"]
-    assert (trial["status"], trial["epochs"]) == ("completed", 4)
-    assert home.epochs(home.runs()["t0000"]) == [1, 2, 3, 4]
+    trials = json.loads(out)["trials"]
+    assert [(trial["status"], trial["epochs"]) for trial in trials] == [("completed", 4)] * 2
+    assert [home.epochs(run) for run in home.runs().values()] == [[1, 2, 3, 4]] * 2
 
 
 def test_a_sweep_that_cannot_fit_is_refused_and_leaves_nothing_behind(home: Home):
