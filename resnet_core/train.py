@@ -189,13 +189,14 @@ def fit(
         micro_batch_size = largest_that_fits(training, share)
     step = OptimizerStep(training, micro_batch_size)
     # A checkpoint at an epoch's end holds that epoch's losses.
-    at_boundary = training.step > 0 and training.step % steps_per_epoch == 0
-    last_loss = float(training.epoch_log[-1]) if at_boundary else None
+    at_boundary = training.step == training.epoch * steps_per_epoch
+    last_loss = float(training.epoch_log[-1]) if training.step and at_boundary else None
     with tf32(allowed=recipe.tf32), closing(loader.batches(training.step, total_steps)) as batches:
-        while training.step < total_steps and not training.metrics.get("finished"):
+        while not training.metrics.get("finished"):
             training.model.train()
             epoch_started, first_step = time.perf_counter(), training.step
-            epoch_begin = first_step - first_step % steps_per_epoch
+            # Of a checkpoint after an epoch's last step, only the epoch's evaluation is left.
+            epoch_begin = training.epoch * steps_per_epoch
             epoch_end = min(epoch_begin + steps_per_epoch, total_steps)
             if first_step == epoch_begin:
                 training.epoch_log.zero_()

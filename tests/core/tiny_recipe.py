@@ -54,7 +54,7 @@ def full_recipe(**changes: Any) -> Recipe:
             "model": {"name": "resnet_20", "num_classes": 4},
             "optimizer": {"sgd": {"learning_rate": 0.02, "momentum": 0.9, "nesterov": True,
                                   "weight_decay": 5e-4, "decay_norms_and_biases": False}},
-            "lr_schedulers": {"linear_warmup": "2ba", "one_cycle": {"T_max": "7ba"}},
+            "lr_schedulers": {"one_cycle": {"T_max": "9ba"}},
             "train_batch_size": 16,
             "micro_batch_size": 8,
             "activation_checkpointing": True,

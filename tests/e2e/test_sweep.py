@@ -176,7 +176,7 @@ def test_a_conditional_space_trains_only_possible_models(home: Home):
     home.run("run", file, "--set", "max_duration=1ep", "--set", "tracking.experiment=e2e")
     runs = home.runs()
     params = [run.data.params for run in runs.values()]
-    assert {p["model.name"] for p in params} == {"resnet18", "resnet50"}
+    assert {p["model.name"] for p in params} == {"resnet_20", "resnet18", "resnet50"}
     for p in params:
         is_bottleneck = p["model.name"] == "resnet50"
         assert (p["model.groups"] in ("2", "4")) is is_bottleneck
