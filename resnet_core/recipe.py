@@ -158,7 +158,7 @@ class Recipe(StrictModel):
             CannotTrain: If the batch does not split over the workers and their micro-batches;
                 names the nearest sizes that do.
         """
-        parts, pieces = num_workers, f"{num_workers} workers"
+        parts, pieces = num_workers, f"{num_workers} worker{'s' if num_workers > 1 else ''}"
         micro = self.micro_batch_size
         if isinstance(micro, int) and micro < self.train_batch_size / num_workers:
             parts, pieces = num_workers * micro, f"{pieces} with micro-batches of {micro}"

@@ -61,7 +61,7 @@ def test_a_micro_batch_larger_than_the_batch_is_the_batch():
 def test_a_micro_batch_that_does_not_divide_is_refused_with_the_nearest_batch_that_does():
     with pytest.raises(
         CannotTrain,
-        match="train_batch_size 16 does not split over 1 workers with micro-batches of 5; "
+        match="train_batch_size 16 does not split over 1 worker with micro-batches of 5; "
         "the nearest that does: 15 and 20",
     ):
         next(fit(tiny_recipe(micro_batch_size=5)))
