@@ -1,6 +1,7 @@
 """Loss and accuracy of a model or a checkpoint on a whole split, whatever the number of workers."""
 
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -14,34 +15,41 @@ from resnet_core.data.section import DataConfig
 from resnet_core.data.sources import load_data
 from resnet_core.methods.section import ResolutionConfig
 from resnet_core.models.factory import ResNetClassifier, build_architecture
-from resnet_core.precision import autocast
+from resnet_core.precision import autocast, tf32
 from resnet_core.problems import CannotTrain
 from resnet_core.process_group import rank_and_num_workers
+from resnet_core.random_streams import global_seed
 from resnet_core.recipe import Recipe
 from resnet_core.train_batch import resize
 
 
-@torch.no_grad()
 def evaluate(
     recipe: Recipe, model: ResNetClassifier, data: ImageData, split_name: str
 ) -> dict[str, float]:
+    """`evaluate_together` of one model."""
+    return evaluate_together(recipe, [model], data, split_name)[0]
+
+
+@torch.no_grad()
+def evaluate_together(
+    recipe: Recipe, models: list[ResNetClassifier], data: ImageData, split_name: str
+) -> list[dict[str, float]]:
     """Loss and accuracies on a whole split, every image counted once; collective if distributed.
 
     Args:
         recipe: For precision, resolution and batch size.
-        model: On the device of the data; left in evaluation mode.
-        data: In memory.
+        models: On the device of the data; left in evaluation mode. Each image is loaded once.
+        data: Whose split.
         split_name: train, validation or test.
 
     Returns:
-        loss, accuracy, top5_accuracy (fractions) and num_images, which counts no image that could
-        not be read.
+        For each model: loss, cross_entropy, accuracy, top5_accuracy (fractions) and num_images,
+        which counts no image that could not be read.
     """
-    model.eval()
-    metrics = model.metrics()
+    metrics = [model.eval().metrics() for model in models]
     rank, num_workers = rank_and_num_workers()
     resolution, split = recipe.methods.resolution, data.split(split_name)
-    for batch in evaluation_batches(
+    batches = evaluation_batches(
         split,
         data=data,
         batch_size=recipe.eval_batch_size,
@@ -49,16 +57,19 @@ def evaluate(
         num_workers=num_workers,
         resolution=resolution,
         num_processes=recipe.num_loader_processes,
-    ):
-        channels_last = recipe.methods.channels_last
-        images = normalise(batch.images, data.mean, data.std, channels_last=channels_last)
-        if resolution is not None and isinstance(split, Split):  # the loader did it for others
-            images = resize_and_crop(images, resolution)
-        with autocast(recipe.precision, data.mean.device):
-            logits = model(images)
-        metrics.update(logits, batch.labels)
-    found = metrics.compute()
-    missing = len(split) - round(found["num_images"])
+    )
+    with tf32(allowed=recipe.tf32), closing(batches):
+        for batch in batches:
+            channels_last = recipe.methods.channels_last
+            images = normalise(batch.images, data.mean, data.std, channels_last=channels_last)
+            if resolution is not None and isinstance(split, Split):  # others: done by the loader
+                images = resize_and_crop(images, resolution)
+            for model, sums in zip(models, metrics, strict=True):
+                with autocast(recipe.precision, data.device):
+                    logits = model(images)
+                sums.update(logits, batch.labels)
+    found = [sums.compute() for sums in metrics]
+    missing = len(split) - round(found[0]["num_images"])
     if missing:
         warnings.warn(
             f"{split_name}: {missing} of {len(split)} images could not be read and were left out",
@@ -99,7 +110,7 @@ def evaluate_checkpoint(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     states, manifest = load_checkpoint(Path(folder), device)
     recipe = Recipe.model_validate(manifest.recipe)
-    with torch.random.fork_rng(devices=[]):
+    with global_seed(recipe.seed):
         model = build_architecture(recipe.model, recipe.methods)
     model.load_state_dict(states.get("ema", states["model"]))
     model = model.to(device)

@@ -41,23 +41,12 @@ def largest_that_fits(training: Training, share: int) -> int:
 
 
 def _fits(training: Training, micro: int) -> bool:
-    recipe, model = training.recipe, training.model
+    model = training.model
     device = training.epoch_log.device
     statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
     failed = torch.zeros((), device=device)
     try:
-        # What the optimizer and the exchange of gradients will take beside the weights.
-        reserved = [[torch.empty_like(weight) for _ in range(3)] for weight in model.parameters()]
-        size = recipe.image_size_px
-        images = torch.zeros(micro, 3, size, size, device=device)
-        if recipe.methods.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        targets = torch.zeros(micro, recipe.model.num_classes, device=device)
-        model.train()
-        with autocast(recipe.precision, device):
-            logits = model(images)
-        training.scaler.scale(model.loss(logits.float(), targets)).backward()
-        del reserved, images, targets, logits
+        _try(training, micro)
     except torch.OutOfMemoryError:
         failed += 1
     training.optimizer.zero_grad(set_to_none=True)
@@ -68,3 +57,20 @@ def _fits(training: Training, micro: int) -> bool:
     if is_distributed():
         dist.all_reduce(failed, op=dist.ReduceOp.MAX)
     return failed.item() == 0
+
+
+def _try(training: Training, micro: int) -> None:
+    """In a function of its own, so that whatever it holds is free when it is left."""
+    recipe, model, device = training.recipe, training.model, training.epoch_log.device
+    # What a step takes beside weights and gradients: optimizer (up to 2), the exchange of
+    # gradients, SAM's copy.
+    _reserved = [[torch.empty_like(weight) for _ in range(4)] for weight in model.parameters()]
+    size = recipe.image_size_px
+    images = torch.zeros(micro, 3, size, size, device=device)
+    if recipe.methods.channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    targets = torch.zeros(micro, recipe.model.num_classes, device=device)
+    model.train()
+    with autocast(recipe.precision, device):
+        logits = model(images)
+    training.scaler.scale(model.loss(logits.float(), targets)).backward()

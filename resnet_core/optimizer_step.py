@@ -13,6 +13,7 @@ from resnet_core.methods.gradient_clipping import clip_gradients
 from resnet_core.methods.sam import uphill
 from resnet_core.methods.stochastic_depth import draw_factors
 from resnet_core.precision import autocast
+from resnet_core.problems import CannotTrain
 from resnet_core.process_group import is_distributed, rank_and_num_workers
 from resnet_core.random_streams import Stream, torch_generator
 from resnet_core.training import Training
@@ -84,11 +85,7 @@ class OptimizerStep:
             waits = self._ddp is not None and not is_last
             with self._ddp.no_sync() if self._ddp is not None and waits else nullcontext():
                 with autocast(training.recipe.precision, images.device):
-                    logits = (
-                        self._network(images[part])
-                        if factors is None
-                        else self._network(images[part], factors[:, part])
-                    )
+                    logits = self._forward(images[part], factors, part)
                 loss = training.model.loss(logits.float(), targets[part])
                 # Gradients add up over micro-batches; the weight keeps the learning rate
                 # independent of their number.
@@ -96,6 +93,20 @@ class OptimizerStep:
                 training.scaler.scale(loss).backward()
             total += loss.detach()
         return total
+
+    def _forward(self, images: Tensor, factors: Tensor | None, part: slice) -> Tensor:
+        try:
+            if factors is None:
+                return self._network(images)
+            return self._network(images, factors[:, part])
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise CannotTrain(
+                f"batch norm needs more than the one image of {images.shape[-1]} px that a worker "
+                "has at a time; raise train_batch_size or micro_batch_size, or write "
+                "model.initial_stem: cifar for small images"
+            ) from error
 
     def _depth_factors(self, share: int, step: int, device: torch.device) -> Tensor | None:
         config = self._training.recipe.methods.stochastic_depth

@@ -12,7 +12,6 @@ from resnet_core.dotted_paths import field_names_at, field_paths
 from resnet_core.problems import Loc, did_you_mean
 
 _LONGEST_VALUE = 60
-_KEY_ERRORS = {"extra_forbidden", "missing"}
 _KINDS = {
     "model_type": "a mapping of keys to values", "model_attributes_type": "a mapping of keys to "
     "values", "dict_type": "a mapping of keys to values", "list_type": "a list",

@@ -4,6 +4,10 @@ Nothing is carried from one draw to the next, so a training resumed at step k dr
 have drawn, and every worker and loader process can draw for itself.
 """
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -46,3 +50,29 @@ def torch_generator(seed: int, stream: Stream, *counters: int) -> "torch.Generat
     import torch
 
     return torch.Generator().manual_seed(derived_seed(seed, stream, *counters))
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed torch's global generator of the CPU, for code that takes no other; restored at the end.
+
+    Threads that need it wait for one another, so trainings in several threads draw what each of
+    them draws alone.
+    """
+    import torch
+
+    with _global_generator, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+_global_generator = threading.Lock()
+
+
+def _new_lock() -> None:
+    global _global_generator
+    _global_generator = threading.Lock()
+
+
+# A loader process may be forked while another thread holds the lock, which nobody would release.
+os.register_at_fork(after_in_child=_new_lock)

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from resnet_core.core_yaml import write_document
 from resnet_core.data.section import FOLDER_SIZE_PX, DataConfig
+from resnet_core.dotted_paths import field_paths, get_path
 from resnet_core.duration import StepLength, WallClock
 from resnet_core.methods.section import MethodsConfig
 from resnet_core.models.family import ModelConfig
@@ -24,6 +25,9 @@ from resnet_core.problems import CannotTrain
 from resnet_core.schedule import SchedulesConfig
 from resnet_core.strict import StrictModel
 from resnet_core.yaml_source import read_yaml, validate
+
+_CHANGE_NO_RESULT = {"eval_batch_size", "loader_processes", "time_limit"}
+"""Of what an epoch brings; how fast it comes, and how many epochs there is time for."""
 
 
 class Recipe(StrictModel):
@@ -84,6 +88,18 @@ class Recipe(StrictModel):
         if self.max_duration.value == 0:
             raise ValueError("max_duration is 0: nothing would be trained")
         self.model.check_methods(self.methods)
+        name, decay = self.lr_schedulers.decay
+        floor = getattr(decay, "eta_min", 0.0)
+        if floor > self.peak_learning_rate:
+            raise ValueError(
+                f"lr_schedulers.{name}.eta_min {floor:g} is above the peak learning rate "
+                f"{self.peak_learning_rate:g}; it is a rate, not a ratio"
+            )
+        if self.compile and self.activation_checkpointing:
+            raise ValueError(
+                "compile and activation_checkpointing do not go together, since a compiled block "
+                "cannot be told to leave batch-norm statistics alone the second time; take one"
+            )
         if self.data is not None:
             name, num_classes = self.data.chosen[0], self.data.num_classes
             if num_classes is not None and self.model.num_classes != num_classes:
@@ -110,7 +126,13 @@ class Recipe(StrictModel):
         Raises:
             InvalidFile: With everything that is wrong, each with its place in the file.
         """
-        return validate(cls, read_yaml(path, sets))
+        sets = list(sets)
+        recipe = validate(cls, read_yaml(path, sets))
+        own = read_yaml(path).data.get("train_batch_size")
+        if recipe.lr_reference_batch_size is None and own != recipe.train_batch_size and own:
+            # The rate is that of the file's batch, not of what ``sets`` made of it.
+            return recipe.model_copy(update={"lr_reference_batch_size": int(own)})
+        return recipe
 
     def to_dict(self, *, with_defaults: bool = True) -> dict[str, Any]:
         """Plain data that `Recipe.model_validate` reads back as an equal recipe.
@@ -127,6 +149,19 @@ class Recipe(StrictModel):
     def digest(self) -> str:
         """sha256, in hex: equal for equal recipes, however they were written."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def differences(self, other: Self) -> list[str]:
+        """What another recipe has that trains otherwise: ``path: value (here: value)`` each."""
+        here, there = (
+            {path: _at(recipe.to_dict(), path) for path in field_paths(type(self))}
+            for recipe in (self, other)
+        )
+        leaves = [path for path in here if not any(o.startswith(f"{path}.") for o in here)]
+        return [
+            f"{path}: {there[path]} (here: {here[path]})"
+            for path in leaves
+            if here[path] != there[path] and path not in _CHANGE_NO_RESULT
+        ]
 
     @property
     def peak_learning_rate(self) -> float:
@@ -160,8 +195,12 @@ class Recipe(StrictModel):
         """
         parts, pieces = num_workers, f"{num_workers} worker{'s' if num_workers > 1 else ''}"
         micro = self.micro_batch_size
+        mixes = self.methods.mixup is not None or self.methods.cutmix is not None
+        if mixes and num_workers > 1:  # or a pair of images would lie on two workers
+            parts, pieces = 2 * num_workers, f"{num_workers} workers in pairs, as mixing needs"
         if isinstance(micro, int) and micro < self.train_batch_size / num_workers:
-            parts, pieces = num_workers * micro, f"{pieces} with micro-batches of {micro}"
+            parts = math.lcm(parts, num_workers * micro)
+            pieces = f"{pieces} with micro-batches of {micro}"
         rest = self.train_batch_size % parts
         if rest:
             low = self.train_batch_size - rest
@@ -186,6 +225,27 @@ class Recipe(StrictModel):
             usable = os.cpu_count() or 1
         return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
+    def _ends_of_schedule(self) -> list[str]:
+        """Say that a decay does not end with the training, where one can tell without the data."""
+        warmup, (name, decay) = self.lr_schedulers.linear_warmup, self.lr_schedulers.decay
+        lengths = [warmup, getattr(decay, "T_max", None), self.max_duration]
+        lengths = [length for length in lengths if length is not None and length.value]
+        if not hasattr(decay, "T_max") or len({length.unit for length in lengths}) > 1:
+            return []
+        end = sum(length.value for length in lengths[:-1])
+        if end == self.max_duration.value:
+            return []
+        what = (
+            "the rate stays at its floor from then on"
+            if end < self.max_duration.value
+            else "the decay is cut off"
+        )
+        unit = self.max_duration.unit
+        return [
+            f"lr_schedulers: warm-up and {name} end at {float(end):g}{unit}, the training at "
+            f"{self.max_duration}: {what}; change T_max, or the length by schedule_scale"
+        ]
+
     def advice(self) -> list[str]:
         """What a reader should know: what was scaled, and what is allowed but probably not meant.
 
@@ -201,9 +261,17 @@ class Recipe(StrictModel):
                 f"rate falls from the peak to 1/{schedulers.one_cycle.div_factor:g} of it and "
                 "rises again; leave one of the two out"
             )
+        said += self._ends_of_schedule()
         if peak != rate:
             said.append(
                 f"learning rate {rate:g} for batches of {reference} is {peak:g} for "
                 f"{self.train_batch_size} (lr_scaling: {self.lr_scaling})"
             )
         return said
+
+
+def _at(data: dict[str, Any], path: str) -> Any:
+    try:
+        return get_path(data, path)
+    except KeyError:  # inside a section that is null
+        return None

@@ -6,6 +6,7 @@ signals or needs the main thread.
 """
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Generator
@@ -19,14 +20,14 @@ import torch
 
 from resnet_core.data.loader import TrainLoader
 from resnet_core.data.sources import load_data
-from resnet_core.evaluate import evaluate, named_data
+from resnet_core.evaluate import evaluate_together, named_data
 from resnet_core.micro_batch import largest_that_fits
 from resnet_core.models.factory import ResNetClassifier
 from resnet_core.optimizer import set_learning_rate
 from resnet_core.optimizer_step import OptimizerStep
 from resnet_core.precision import tf32
 from resnet_core.problems import CannotTrain
-from resnet_core.process_group import mean_over_workers, rank_and_num_workers
+from resnet_core.process_group import is_distributed, mean_over_workers, rank_and_num_workers
 from resnet_core.recipe import Recipe
 from resnet_core.schedule import build_schedule
 from resnet_core.train_batch import prepare
@@ -65,6 +66,7 @@ class EpochResult:
         finished: Whether this was the last epoch, be it for the recipe's ``time_limit``.
         train_loss: Mean over the epoch's steps, in training mode.
         val_loss: On the validation split, in evaluation mode; with EMA, of the averaged weights.
+        val_cross_entropy: Likewise; differs from ``val_loss`` where that is another loss.
         val_accuracy: Likewise.
         val_top5_accuracy: Likewise.
         raw_val_loss: With EMA, of the weights that are trained; otherwise None.
@@ -82,6 +84,7 @@ class EpochResult:
     finished: bool
     train_loss: float
     val_loss: float
+    val_cross_entropy: float
     val_accuracy: float
     val_top5_accuracy: float
     raw_val_loss: float | None
@@ -146,6 +149,13 @@ def fit(
         warnings.warn(text, stacklevel=2)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rank, num_workers = rank_and_num_workers()
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched > 1 and not is_distributed():
+        raise CannotTrain(
+            f"{launched} workers were launched, but they share no process group and would train "
+            "copies; call torch.distributed.init_process_group() before fit, and on GPUs "
+            'torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))'
+        )
     share = recipe.share_of_batch(num_workers)
     data_config = named_data(recipe)
     data = load_data(data_config, recipe.model.num_classes, device)
@@ -192,7 +202,9 @@ def fit(
     at_boundary = training.step == training.epoch * steps_per_epoch
     last_loss = float(training.epoch_log[-1]) if training.step and at_boundary else None
     with tf32(allowed=recipe.tf32), closing(loader.batches(training.step, total_steps)) as batches:
-        while not training.metrics.get("finished"):
+        limit = recipe.time_limit
+        out_of_time = limit is not None and training.seconds_before >= limit.seconds
+        while training.epoch < num_epochs and not out_of_time:
             training.model.train()
             epoch_started, first_step = time.perf_counter(), training.step
             # Of a checkpoint after an epoch's last step, only the epoch's evaluation is left.
@@ -224,12 +236,11 @@ def fit(
             if bad:
                 warnings.warn(_about_bad_images(bad), stacklevel=2)
             training.average_running_statistics()
-            validation = evaluate(recipe, training.evaluated_model, data, "validation")
-            raw = {}
-            if training.ema is not None:
-                raw = evaluate(recipe, training.model, data, "validation")
+            models = [training.evaluated_model, training.model][: 1 if training.ema is None else 2]
+            validation, *others = evaluate_together(recipe, models, data, "validation")
+            raw = others[0] if others else {}
             num_images = (training.step - first_step) * recipe.train_batch_size
-            elapsed, limit = training.elapsed_seconds, recipe.time_limit
+            elapsed = training.elapsed_seconds
             if limit is not None:  # no two workers' clocks agree
                 elapsed = mean_over_workers(torch.tensor(elapsed, device=device)).item()
             out_of_time = limit is not None and elapsed >= limit.seconds
@@ -241,6 +252,7 @@ def fit(
                 finished=training.step == total_steps or out_of_time,
                 train_loss=math.fsum(losses) / len(losses),
                 val_loss=validation["loss"],
+                val_cross_entropy=validation["cross_entropy"],
                 val_accuracy=validation["accuracy"],
                 val_top5_accuracy=validation["top5_accuracy"],
                 raw_val_loss=raw.get("loss"),

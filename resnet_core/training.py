@@ -20,6 +20,7 @@ from resnet_core.optimizer import build_optimizer
 from resnet_core.precision import loss_scaler
 from resnet_core.problems import CannotTrain
 from resnet_core.process_group import is_distributed, mean_of_each
+from resnet_core.random_streams import global_seed
 from resnet_core.recipe import Recipe
 
 
@@ -60,9 +61,7 @@ class Training:
         cls, recipe: Recipe, device: torch.device, *, steps_per_epoch: int, total_steps: int
     ) -> "Training":
         """A training before its first step, with the weights that the recipe's seed gives."""
-        with torch.random.fork_rng(devices=[]):
-            # Of the CPU, where the model is built.
-            torch.default_generator.manual_seed(recipe.seed)
+        with global_seed(recipe.seed):  # of the CPU, where the model is built
             model = build_model(recipe.model, recipe.methods)
         model = model.to(device)
         model.activation_checkpointing = recipe.activation_checkpointing
@@ -148,8 +147,11 @@ class Training:
             CorruptCheckpoint: If it is not what was saved.
         """
         states, manifest = load_checkpoint(folder, self.epoch_log.device)
-        if Recipe.model_validate(manifest.recipe) != self.recipe:
-            raise CannotTrain(f"{folder} is a checkpoint of another recipe")
+        different = self.recipe.differences(Recipe.model_validate(manifest.recipe))
+        if different:
+            raise CannotTrain(
+                f"{folder} is a checkpoint of another recipe, which has {'; '.join(different)}"
+            )
         self.model.load_state_dict(states["model"])
         self.optimizer.load_state_dict(states["optimizer"])
         self.epoch_log.copy_(states["progress"]["epoch_log"])

@@ -11,7 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from resnet_core.duration import Duration
 from resnet_core.strict import StrictModel
 
-Metric = Literal["val_accuracy", "val_loss", "val_top5_accuracy", "train_loss"]
+Metric = Literal[
+    "val_accuracy", "val_loss", "val_cross_entropy", "val_top5_accuracy", "train_loss"
+]  # fmt: skip
 Mode = Literal["max", "min"]
 
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")

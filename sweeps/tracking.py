@@ -31,6 +31,7 @@ SHIP_SECONDS = 1.0
 METRICS = (
     "train_loss",
     "val_loss",
+    "val_cross_entropy",
     "val_accuracy",
     "val_top5_accuracy",
     "raw_val_loss",

@@ -141,7 +141,7 @@ def _instance(config: CustomConfig) -> Any:
         )
     try:
         inspect.signature(factory).bind(**config.options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: it is no class that has a signature
         raise CannotTrain(f"data.custom.options do not fit {config.entry}: {error}") from error
     return factory(**config.options)
 

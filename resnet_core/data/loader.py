@@ -123,7 +123,7 @@ class TrainLoader:
 def evaluation_batches(
     split: Split | StreamedSplit, *, data: ImageData, batch_size: int, rank: int,
     num_workers: int, resolution: ResolutionConfig | None, num_processes: int,
-) -> Iterator[Batch]:  # fmt: skip
+) -> Generator[Batch]:  # fmt: skip
     """This worker's share of a split, in order; every image is in exactly one worker's share.
 
     Args:

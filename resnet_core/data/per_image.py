@@ -4,7 +4,6 @@ The random numbers of an image follow from a seed of its own, so it does not mat
 loads it, or what that one loaded before.
 """
 
-import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
@@ -17,6 +16,7 @@ from resnet_core.methods.section import (
     ResolutionConfig,
     TrivialAugmentConfig,
 )
+from resnet_core.random_streams import global_seed
 
 
 class TrainTransform:
@@ -60,8 +60,7 @@ class TrainTransform:
             uint8 (3, crop_px, crop_px), or of the image's own size.
         """
         # torchvision draws from the global generator and takes no other.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with global_seed(seed):
             pixels = _pixels(image)
             for step in self._steps:
                 pixels = step(pixels)

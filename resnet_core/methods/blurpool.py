@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_core.methods.section import BlurpoolConfig
+from resnet_core.problems import CannotTrain
 
 
 def apply_blurpool(model: nn.Module, config: BlurpoolConfig) -> int:
@@ -29,7 +30,7 @@ def apply_blurpool(model: nn.Module, config: BlurpoolConfig) -> int:
         The number of layers changed.
 
     Raises:
-        ValueError: If there is nothing to change.
+        CannotTrain: If there is nothing to change.
     """
     changed = 0
     some_weight = next(model.parameters())
@@ -45,7 +46,7 @@ def apply_blurpool(model: nn.Module, config: BlurpoolConfig) -> int:
                 setattr(parent, name, BlurMaxPool2d.of(layer, some_weight))
                 changed += 1
     if changed == 0:
-        raise ValueError(
+        raise CannotTrain(
             "blurpool changes nothing in this model: no layer that lowers the resolution is chosen "
             f"by replace_convs: {config.replace_convs}, replace_maxpools: "
             f"{config.replace_maxpools} and min_channels: {config.min_channels}; "

@@ -21,6 +21,7 @@ def col_out(
 
     Source: MosaicML Composer's method card of ColOut.
     """
+    channels_last = images.is_contiguous(memory_format=torch.channels_last)
     for dim, ratio in ((2, row_ratio), (3, column_ratio)):
         length = images.shape[dim]
         num_kept = max(1, int((1 - ratio) * length + 1e-9))  # 0.7 * 10 is 6.999... in floats
@@ -28,4 +29,6 @@ def col_out(
         images = images.index_select(
             dim, torch.from_numpy(kept).to(images.device, non_blocking=True)
         )
-    return images
+    # index_select gives rows of whole channels.
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return images.contiguous(memory_format=layout)

@@ -1,5 +1,7 @@
 """Progressive resizing: small images first, full size at the end; needs no torch."""
 
+from fractions import Fraction
+
 from resnet_core.methods.section import ProgressiveResizingConfig
 
 
@@ -21,13 +23,16 @@ def size_at(config: ProgressiveResizingConfig, *, full_px: int, step: int, total
 
     Source: MosaicML Composer's method card of progressive resizing.
     """
-    share = step / total_steps
-    growing = 1 - config.delay_ratio - config.finetune_ratio
-    scale = config.initial_scale
-    if total_steps - step <= config.finetune_ratio * total_steps or scale == 1:
+    initial, delay, finetune = (
+        Fraction(repr(value))  # 0.43 + 0.57 is not 1 in floats
+        for value in (config.initial_scale, config.delay_ratio, config.finetune_ratio)
+    )
+    share = Fraction(step, total_steps)
+    if share >= 1 - finetune or initial == 1:
         return full_px
-    if share > config.delay_ratio:
-        scale += (1 - scale) * (share - config.delay_ratio) / growing
+    scale = initial
+    if share > delay:
+        scale += (1 - initial) * (share - delay) / (1 - delay - finetune)
     increment = config.size_increment_px
     size = round(full_px * scale / increment) * increment
     return min(max(size, increment), full_px)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from resnet_core.problems import CannotTrain
+
 
 class SqueezeExcite(nn.Module):
     """Multiply every channel by a gate in (0, 1) computed from the means of all channels.
@@ -12,7 +14,7 @@ class SqueezeExcite(nn.Module):
         reduction: C over the channels of the bottleneck; 16 in the paper.
 
     Raises:
-        ValueError: If ``reduction`` leaves the bottleneck no channel.
+        CannotTrain: If ``reduction`` leaves the bottleneck no channel.
 
     Source: Hu et al. 2017, arXiv:1709.01507, section 3; biases and names (``fc1``, ``fc2``) as in
     torchvision.ops.SqueezeExcitation.
@@ -21,7 +23,7 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         if reduction > channels:
-            raise ValueError(
+            raise CannotTrain(
                 f"squeeze_excite reduction must be at most the {channels} channels of the "
                 f"narrowest block, got {reduction}"
             )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torchvision.models.resnet import ResNet
 
@@ -23,6 +24,7 @@ from resnet_core.models.family import (
 )
 from resnet_core.models.initializers import initialize
 from resnet_core.models.pretrained import load_pretrained
+from resnet_core.plain_errors import explain
 
 __all__ = ["ResNetClassifier", "build_architecture", "build_model", "create_resnet"]
 
@@ -97,7 +99,13 @@ def create_resnet(
         "loss_name": loss_name,
         "initial_stem": initial_stem,
     }
-    return build_model(ModelConfig.model_validate(arguments))
+    try:
+        config = ModelConfig.model_validate(arguments)
+    except ValidationError as error:
+        told = explain(error, ModelConfig, arguments)
+        text = "; ".join(f"{'.'.join(map(str, one.loc))}: {one.message}" for one in told)
+        raise ValueError(f"create_resnet: {text}") from None
+    return build_model(config)
 
 
 def build_model(config: ModelConfig, methods: MethodsConfig = _NO_METHODS) -> ResNetClassifier:

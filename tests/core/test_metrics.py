@@ -17,6 +17,7 @@ def test_values_are_those_computed_by_hand():
     assert metrics.compute() == pytest.approx(
         {
             "loss": -(math.log(0.4) + math.log(0.2) + math.log(0.05)) / 3,
+            "cross_entropy": -(math.log(0.4) + math.log(0.2) + math.log(0.05)) / 3,
             "accuracy": 1 / 3,
             "top5_accuracy": 2 / 3,
             "num_images": 3,

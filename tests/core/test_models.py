@@ -140,7 +140,7 @@ def test_counts_are_whole_and_positive(argument, value):
 
 
 def test_a_classifier_needs_two_classes():
-    with pytest.raises(ValueError, match="greater than or equal to 2"):
+    with pytest.raises(ValueError, match="num_classes: must be at least 2, got 1"):
         create_resnet("resnet50", num_classes=1)
 
 

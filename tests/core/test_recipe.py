@@ -159,3 +159,49 @@ def test_reading_a_recipe_imports_neither_torch_nor_numpy():
     root = Path(__file__).parents[2]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_batch_changed_from_outside_is_not_the_one_that_the_rate_belongs_to(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(PUBLISHED)
+    recipe = Recipe.from_yaml(
+        tmp_path / "recipe.yaml", ["lr_scaling=linear", "train_batch_size=512"]
+    )
+    assert recipe.peak_learning_rate == 2.048 / 4
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        ("20ep", "end at 90ep, the training at 20ep: the decay is cut off"),
+        ("100ep", "end at 90ep, the training at 100ep: the rate stays at its floor"),
+    ],
+)
+def test_a_decay_that_does_not_end_with_the_training_is_told(tmp_path, length, said):
+    recipe = read(tmp_path, PUBLISHED.replace("max_duration: 90ep", f"max_duration: {length}"))
+    assert any(said in sentence for sentence in recipe.advice())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr_schedulers": {"linear": {"T_max": "3ep", "eta_min": 1}}}, "not a ratio"),
+        ({"compile": True, "activation_checkpointing": True}, "take one"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        tiny_recipe(**changes)
+
+
+@pytest.mark.parametrize("method", ["mixup", "cutmix"])
+def test_mixing_needs_whole_pairs_on_each_of_several_workers(method):
+    recipe = tiny_recipe(train_batch_size=6, methods={method: {}})
+    assert recipe.share_of_batch(1) == 6
+    with pytest.raises(ValueError, match=r"in pairs, as mixing needs; the nearest .*: 4 and 8"):
+        recipe.share_of_batch(2)
+
+
+def test_recipes_differ_only_where_they_train_otherwise():
+    recipe = tiny_recipe()
+    assert recipe.differences(tiny_recipe(loader_processes=3, time_limit="1h")) == []
+    assert recipe.differences(tiny_recipe(seed=7)) == ["seed: 7 (here: 0)"]

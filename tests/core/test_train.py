@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from resnet_core import NonFiniteLoss, Recipe, create_resnet, fit
+from resnet_core.data.augment import normalise
+from resnet_core.data.dataset import Split
+from resnet_core.data.sources import load_data
 from resnet_core.training import Training
 from tests.core.plain_loop import NEAR, train_by_hand
 from tests.core.tiny_recipe import plain_recipe, tiny_recipe
@@ -33,9 +37,9 @@ def test_every_epoch_yields_one_result(results):
 
 def test_a_result_has_the_metrics_that_others_rely_on(results):
     assert set(results[0]) == {
-        "epoch", "num_epochs", "step", "finished", "train_loss", "val_loss", "val_accuracy",
+        "epoch", "num_epochs", "step", "finished", "train_loss", "val_loss", "val_cross_entropy",
         "val_top5_accuracy", "learning_rate", "images_per_second", "elapsed_seconds",
-        "skipped_images",
+        "skipped_images", "val_accuracy",
     }  # fmt: skip
 
 
@@ -245,3 +249,38 @@ def test_a_model_trains_in_a_loop_of_ones_own():
     metrics.update(model(images), labels)
     assert losses[-1] < losses[0] / 2
     assert metrics.compute()["accuracy"] == 1
+
+
+def test_cross_entropy_is_reported_beside_another_loss():
+    model = {"name": "resnet18", "num_classes": 4, "loss_name": "binary_cross_entropy_with_logits"}
+    (result,) = fit(plain_recipe(model=model))
+    recipe = plain_recipe(model=model)
+    assert recipe.data is not None
+    validation = load_data(recipe.data, 4, torch.device("cpu")).validation
+    assert isinstance(validation, Split)
+    data = load_data(recipe.data, 4, torch.device("cpu"))
+    images = normalise(validation.images, data.mean, data.std, channels_last=True)
+    with torch.no_grad():
+        logits = result.model.eval()(images)
+    expected = F.cross_entropy(logits, validation.labels).item()
+    assert result.val_cross_entropy == pytest.approx(expected, rel=1e-5)
+    assert result.val_loss != result.val_cross_entropy
+
+
+def test_workers_without_a_process_group_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"call torch\.distributed\.init_process_group\(\) before"):
+        next(fit(tiny_recipe()))
+
+
+def test_two_trainings_in_two_threads_are_each_the_one_alone():
+    recipes = [tiny_recipe(seed=seed, max_duration="1ep") for seed in (0, 1)]
+    alone = [next(fit(recipe)).train_loss for recipe in recipes]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda recipe: next(fit(recipe)).train_loss, recipes))
+    assert together == alone
+
+
+def test_one_image_where_batch_norm_needs_more_is_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"one image .*, or write model\.initial_stem: cifar"):
+        next(fit(tiny_recipe(micro_batch_size=1)))
