@@ -42,7 +42,12 @@ def load_cifar(name: str, config: CifarConfig) -> tuple[Split, Split, Split]:
         # Without the lock, so that a folder that others prepared may be read-only.
         train, test = (_read(dataset, root, train=train) for train in (True, False))
     except RuntimeError:  # torchvision's word for files that are not there, or not whole
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"data.{name}.root: {root} cannot be made ({error.strerror}); name another folder"
+            ) from error
         with _locked(root / f"{dataset.filename}.lock"):
             _download(dataset, root)
         train, test = (_read(dataset, root, train=train) for train in (True, False))

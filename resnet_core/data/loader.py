@@ -21,8 +21,10 @@ from resnet_core.data.batch_reader import (
 )
 from resnet_core.data.dataset import BadImage, ImageData, Split, StreamedSplit
 from resnet_core.data.per_image import TrainTransform
-from resnet_core.data.section import BadImageConfig, SourceConfig
+from resnet_core.data.section import FOLDER_SIZE_PX, BadImageConfig, SourceConfig
 from resnet_core.methods.section import MethodsConfig, ResolutionConfig
+
+_FOLDERS_OWN = ResolutionConfig(train_px=FOLDER_SIZE_PX, evaluation_px=FOLDER_SIZE_PX)
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def evaluation_batches(
         batch_size: The most images of a batch, this worker's.
         rank: This worker's, from 0.
         num_workers: That share the split.
-        resolution: Of streamed images; None takes the defaults. Images in memory come as they are.
+        resolution: Of streamed images; None is 224 px of 256. Images in memory come as they are.
         num_processes: That decode streamed images; 0 does it in this process.
 
     Yields:
@@ -150,7 +152,7 @@ def evaluation_batches(
             yield Batch(split.images[own], split.labels[own])
         return
     reader = EvaluationReader(
-        split, resolution or ResolutionConfig(), begin=begin, end=end, batch_size=batch_size
+        split, resolution or _FOLDERS_OWN, begin=begin, end=end, batch_size=batch_size
     )
     numbers = range(len(range(begin, end, batch_size)))
     held = None

@@ -68,8 +68,8 @@ class ProgressiveResizingConfig(StrictModel):
 class ResolutionConfig(StrictModel):
     """Sizes to train and evaluate at: evaluation may be larger (FixRes, Touvron et al. 2019)."""
 
-    train_px: int = Field(default=224, ge=4, le=4096)
-    evaluation_px: int = Field(default=224, ge=4, le=4096)
+    train_px: int = Field(ge=4, le=4096)
+    evaluation_px: int = Field(ge=4, le=4096)
     crop_ratio: float = Field(
         default=0.875, gt=0, le=1, description="Of the resized image, that evaluation looks at."
     )

@@ -267,3 +267,9 @@ def test_what_is_held_out_is_spread_over_the_images():
     out = held_out(np.zeros(10_000, dtype=int), 0.5)
     # 1,000 of 10,000 without replacement, half of them chosen: a standard deviation of 15.
     assert all(abs(part.sum() - 500) < 75 for part in np.split(out, 10))
+
+
+def test_a_root_that_cannot_be_made_is_named_with_its_key():
+    config = CifarConfig(root="/dev/null/cifar")
+    with pytest.raises(OSError, match=r"data\.cifar10\.root: /dev/null/cifar cannot be made"):
+        load_cifar("cifar10", config)

@@ -63,7 +63,7 @@ def test_streamed_images_are_evaluated_resized_and_cropped(
 
 
 def test_evaluation_is_the_same_with_loader_processes(streamed):
-    small = ResolutionConfig(evaluation_px=12)
+    small = ResolutionConfig(train_px=12, evaluation_px=12)
     expected = evaluate(streamed, resolution=small)
     assert_same(evaluate(streamed, resolution=small, num_processes=2), expected)
     assert multiprocessing.active_children() == []
@@ -74,7 +74,7 @@ def test_evaluation_is_the_same_with_loader_processes(streamed):
 def test_evaluation_leaves_out_what_is_skipped_and_names_it(broken):
     batches = evaluate(
         streamed_data(23, broken, on_bad_image="skip"),
-        resolution=ResolutionConfig(evaluation_px=8),
+        resolution=ResolutionConfig(train_px=8, evaluation_px=8),
     )
     assert all(len(batch.labels) for batch in batches)
     assert labels_of(batches) == [index for index in range(23) if index not in set(broken)]

@@ -13,7 +13,10 @@ METHODS = [
     "sam", "stochastic_depth", "squeeze_excite", "random_erasing", *POLICIES, "col_out",
     "gradient_clipping",
 ]  # fmt: skip
-NEEDED: dict[str, dict[str, Any]] = {"gradient_clipping": {"threshold": 1.0}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "gradient_clipping": {"threshold": 1.0},
+    "resolution": {"train_px": 176, "evaluation_px": 224},
+}
 
 
 def read(section: dict[str, Any]) -> MethodsConfig:

@@ -117,5 +117,5 @@ def test_a_tensor_and_the_same_pixels_in_pil_give_the_same_image():
     image = picture(50, 40)
     pixels = F.pil_to_tensor(image)
     assert torch.equal(transform(crop_px=20)(image, 3), transform(crop_px=20)(pixels, 3))
-    resolution = ResolutionConfig(evaluation_px=20)
+    resolution = ResolutionConfig(train_px=20, evaluation_px=20)
     assert torch.equal(resize_and_crop(image, resolution), resize_and_crop(pixels, resolution))
