@@ -5,7 +5,6 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from resnet_core.checkpoint import load_checkpoint
 from resnet_core.data.augment import normalise
@@ -13,14 +12,14 @@ from resnet_core.data.dataset import ImageData, Split
 from resnet_core.data.loader import evaluation_batches
 from resnet_core.data.section import DataConfig
 from resnet_core.data.sources import load_data
-from resnet_core.methods.section import ResolutionConfig
+from resnet_core.methods.channels_last import to_channels_last
+from resnet_core.methods.resolution import resize_and_crop
 from resnet_core.models.factory import ResNetClassifier, build_architecture
 from resnet_core.precision import autocast, tf32
 from resnet_core.problems import CannotTrain
 from resnet_core.process_group import rank_and_num_workers
 from resnet_core.random_streams import global_seed
 from resnet_core.recipe import Recipe
-from resnet_core.train_batch import resize
 
 
 def evaluate(
@@ -78,19 +77,6 @@ def evaluate_together(
     return found
 
 
-def resize_and_crop(images: Tensor, resolution: ResolutionConfig) -> Tensor:
-    """The centre of images that are resized a little larger.
-
-    Args:
-        images: Float (N, C, H, H).
-        resolution: Size of the result, and its share of the resized image's side.
-    """
-    size = resolution.evaluation_px
-    images = resize(images, round(size / resolution.crop_ratio))
-    begin = (images.shape[-1] - size) // 2
-    return images[:, :, begin : begin + size, begin : begin + size]
-
-
 def evaluate_checkpoint(
     folder: str | Path, split_name: str, device: torch.device | str | None = None
 ) -> dict[str, float]:
@@ -115,7 +101,7 @@ def evaluate_checkpoint(
     model.load_state_dict(states.get("ema", states["model"]))
     model = model.to(device)
     if recipe.methods.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+        model = to_channels_last(model)
     data = load_data(named_data(recipe), recipe.model.num_classes, device)
     return evaluate(recipe, model, data, split_name)
 

@@ -1,6 +1,5 @@
 """A training batch as the network takes it: what is done on the device, in fixed order."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from resnet_core.data.augment import normalise
@@ -11,6 +10,7 @@ from resnet_core.methods.cutmix import cutmix, draw_box
 from resnet_core.methods.label_smoothing import smooth_labels
 from resnet_core.methods.mixup import mixup
 from resnet_core.methods.progressive_resizing import size_at
+from resnet_core.methods.resolution import resize
 from resnet_core.random_streams import Stream, numpy_generator
 from resnet_core.recipe import Recipe
 
@@ -55,19 +55,6 @@ def prepare(
         smoothing = methods.label_smoothing.smoothing if methods.label_smoothing else 0.0
         targets = smooth_labels(targets, num_classes=recipe.model.num_classes, smoothing=smoothing)
     return _mix(recipe, images, targets, step)
-
-
-def resize(images: Tensor, size_px: int) -> Tensor:
-    """Square images of this side, bilinear and antialiased; the input itself if they are.
-
-    Args:
-        images: Float (N, C, H, H).
-        size_px: Of each side, in pixels.
-    """
-    if images.shape[-1] == size_px:
-        return images
-    size = (size_px, size_px)
-    return F.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 def _mix(recipe: Recipe, images: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor]:

@@ -6,16 +6,14 @@ loads it, or what that one loaded before.
 
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from resnet_core.methods.section import (
-    AugMixConfig,
-    MethodsConfig,
-    RandAugmentConfig,
-    ResolutionConfig,
-    TrivialAugmentConfig,
-)
+from resnet_core.methods.aug_mix import aug_mix
+from resnet_core.methods.rand_augment import rand_augment
+from resnet_core.methods.random_erasing import random_erasing
+from resnet_core.methods.section import MethodsConfig, ResolutionConfig
+from resnet_core.methods.trivial_augment import trivial_augment
 from resnet_core.random_streams import global_seed
 
 
@@ -36,18 +34,14 @@ class TrainTransform:
         if crop_px is not None:
             crop = v2.RandomResizedCrop(crop_px, antialias=True)
             self._steps += [crop, v2.RandomHorizontalFlip()]
-        policy = methods.trivial_augment or methods.rand_augment or methods.aug_mix
-        if policy is not None:
-            self._steps.append(_policy(policy))
-        erasing = methods.random_erasing
-        if erasing is not None:
-            self._steps.append(
-                v2.RandomErasing(
-                    p=erasing.probability,
-                    scale=(erasing.min_area_ratio, erasing.max_area_ratio),
-                    value=mean.flatten().round().tolist(),  # pyright: ignore[reportArgumentType]
-                )
-            )
+        if methods.trivial_augment is not None:
+            self._steps.append(trivial_augment())
+        if methods.rand_augment is not None:
+            self._steps.append(rand_augment(methods.rand_augment))
+        if methods.aug_mix is not None:
+            self._steps.append(aug_mix(methods.aug_mix))
+        if methods.random_erasing is not None:
+            self._steps.append(random_erasing(methods.random_erasing, mean=mean))
 
     def __call__(self, image: Image.Image | Tensor, seed: int) -> Tensor:
         """Augment an image; the global random numbers of torch are left alone.
@@ -80,24 +74,6 @@ def resize_and_crop(image: Image.Image | Tensor, resolution: ResolutionConfig) -
     size_px = resolution.evaluation_px
     resize = v2.Resize(round(size_px / resolution.crop_ratio), antialias=True)
     return v2.CenterCrop(size_px)(resize(_pixels(image)))
-
-
-def _policy(config: TrivialAugmentConfig | RandAugmentConfig | AugMixConfig) -> v2.Transform:
-    match config:
-        case TrivialAugmentConfig():
-            return v2.TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR)
-        case RandAugmentConfig():
-            return v2.RandAugment(
-                config.num_ops, config.magnitude, interpolation=InterpolationMode.BILINEAR
-            )
-        case AugMixConfig():
-            return v2.AugMix(
-                severity=config.severity,
-                mixture_width=config.width,
-                chain_depth=config.depth,
-                alpha=config.alpha,
-                interpolation=InterpolationMode.BILINEAR,
-            )
 
 
 def _pixels(image: Image.Image | Tensor) -> Tensor:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import nn
 from torchvision.models.resnet import ResNet
 
 from resnet_core.methods.blurpool import apply_blurpool
+from resnet_core.methods.channels_last import to_channels_last
 from resnet_core.methods.section import MethodsConfig
 from resnet_core.methods.squeeze_excite import SqueezeExcite
+from resnet_core.methods.zero_init_residual import zero_last_gammas
 from resnet_core.models.blocks import BasicBlock, Bottleneck
 from resnet_core.models.cifar import CifarResNet, ResNet9
 from resnet_core.models.classifier import ResNetClassifier
@@ -125,9 +126,8 @@ def build_model(config: ModelConfig, methods: MethodsConfig = _NO_METHODS) -> Re
     initialize(model, config.initializers)
     load_pretrained(model)
     if methods.zero_init_residual:
-        for block in model.blocks:
-            nn.init.zeros_(block.last_norm.weight)
-    return model.to(memory_format=torch.channels_last) if methods.channels_last else model
+        zero_last_gammas(block.last_norm for block in model.blocks)
+    return to_channels_last(model) if methods.channels_last else model
 
 
 def build_architecture(
