@@ -162,7 +162,10 @@ def test_a_recipe_is_summarised_at_its_own_resolution():
             "optimizer": {"sgd": {"learning_rate": 0.1}},
             "train_batch_size": 8,
             "max_duration": "1ep",
-            "methods": {"resolution": {"train_px": 176}, "squeeze_excite": {}},
+            "methods": {
+                "resolution": {"train_px": 176, "evaluation_px": 224},
+                "squeeze_excite": {},
+            },
         }
     )
     expected = cost("resnet18", image_size_px=176, methods={"squeeze_excite": {}})
