@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test check bench bench-start ui clean
+.PHONY: help setup sweep test check bench bench-start bench-sweep bench-search ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -40,10 +40,18 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: bench-start
+bench: bench-sweep bench-search
 
 bench-start: setup
 	$(BIN)/python -m benchmarks.start
+
+# Trial starts, trials per minute, the driver's memory; about half an hour.
+bench-sweep: setup
+	$(BIN)/python -m benchmarks.sweep
+
+# Every stopping rule against random search, on recorded learning curves; about a minute.
+bench-search: setup
+	$(BIN)/python -m benchmarks.search
 
 ui: setup
 	$(BIN)/python -m sweeps ui

@@ -14,17 +14,17 @@ import argparse
 import json
 import logging
 import os
-import platform
 import statistics
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alone import REPOSITORY, temporary_home
+from benchmarks.machine import describe_machine, machine_line
+
 TRIALS = 6
-TODAY = datetime.now().astimezone().date().isoformat()
-RECIPE = Path(__file__).parent.parent / "configs/recipes/resnet18_digits.yaml"
+RECIPE = REPOSITORY / "configs/recipes/resnet18_digits.yaml"
 
 
 def nested(trials: int, folder: Path) -> list[float]:
@@ -95,7 +95,7 @@ def gang(trials: int, folder: Path) -> list[float]:
 
     from sweeps import launch
     from sweeps.display import Display
-    from sweeps.spec import load_sweep
+    from sweeps.loading import load_sweep
     from sweeps.storage import SweepFolder
 
     file = folder / "bench.yaml"
@@ -104,6 +104,7 @@ def gang(trials: int, folder: Path) -> list[float]:
         f"extends: {RECIPE}\n"
         "space: {seed: {int: [1, 1000000]}}\n"
         f"search: {{algorithm: random, trials: {trials}, seed: 17}}\n"
+        "early_stopping: null\n"
         "resources: {max_concurrent_trials: 1}\n"
         f"tracking: {{uri: 'sqlite:///{folder}/mlflow.db'}}\n"
     )
@@ -116,32 +117,44 @@ def gang(trials: int, folder: Path) -> list[float]:
     return [value for value in seconds if value is not None]
 
 
+def measure(trials: int) -> dict[str, list[float]]:
+    """Start-up seconds of trial 2 and later, each way."""
+    seconds: dict[str, list[float]] = {}
+    for way in (nested, gang):
+        with temporary_home() as folder:
+            seconds[way.__name__] = way(trials, folder)[1:]
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]]) -> float:
+    """How many times as long the nested way takes, by the medians."""
+    return statistics.median(seconds["nested"]) / statistics.median(seconds["gang"])
+
+
+def lines(seconds: dict[str, list[float]]) -> list[str]:
+    """The figures as text."""
+    return [
+        "trial start to first optimizer step, seconds, trial 2 onwards",
+        *(
+            f"{way:8} median {statistics.median(values):8.3f}  min {min(values):8.3f}  "
+            f"max {max(values):8.3f}"
+            for way, values in seconds.items()
+        ),
+        f"nested / gang = {ratio(seconds):.0f}",
+    ]
+
+
 def main() -> None:
     """Run both and print the table, and the same as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--trials", type=int, default=TRIALS, help="of each way, the first left out"
     )
-    trials = parser.parse_args().trials
-    seconds: dict[str, list[float]] = {}
-    for way in (nested, gang):
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            seconds[way.__name__] = way(trials, Path(folder))[1:]
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
-    print(f"{TODAY}, {os.cpu_count()} CPUs, Python {platform.python_version()}")
-    print("trial start to first optimizer step, seconds, trial 2 onwards")
-    for way, values in seconds.items():
-        print(f"{way:8} median {medians[way]:8.3f}  min {min(values):8.3f}  max {max(values):8.3f}")
-    print(f"nested / gang = {medians['nested'] / medians['gang']:.0f}")
-    print(
-        json.dumps(
-            {
-                "date": TODAY,
-                "seconds": seconds,
-                "medians": medians,
-            }
-        )
-    )
+    machine = describe_machine()
+    seconds = measure(parser.parse_args().trials)
+    print(machine_line(machine))
+    print("\n".join(lines(seconds)))
+    print(json.dumps({"machine": machine, "seconds": seconds, "ratio": ratio(seconds)}))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from resnet_core.checkpoint import load_checkpoint
 from resnet_core.data.augment import normalise
@@ -14,6 +15,7 @@ from resnet_core.data.section import DataConfig
 from resnet_core.data.sources import load_data
 from resnet_core.methods.channels_last import to_channels_last
 from resnet_core.methods.resolution import resize_and_crop
+from resnet_core.metrics import ClassificationMetrics
 from resnet_core.models.factory import ResNetClassifier, build_architecture
 from resnet_core.precision import autocast, tf32
 from resnet_core.problems import CannotTrain
@@ -29,7 +31,6 @@ def evaluate(
     return evaluate_together(recipe, [model], data, split_name)[0]
 
 
-@torch.no_grad()
 def evaluate_together(
     recipe: Recipe, models: list[ResNetClassifier], data: ImageData, split_name: str
 ) -> list[dict[str, float]]:
@@ -45,7 +46,22 @@ def evaluate_together(
         For each model: loss, cross_entropy, accuracy, top5_accuracy (fractions) and num_images,
         which counts no image that could not be read.
     """
-    metrics = [model.eval().metrics() for model in models]
+    metrics = [model.metrics() for model in models]
+    _measure(recipe, models, metrics, data, split_name)
+    return _values(metrics, data, split_name)
+
+
+@torch.no_grad()
+def _measure(
+    recipe: Recipe,
+    models: list[ResNetClassifier],
+    metrics: list[ClassificationMetrics],
+    data: ImageData,
+    split_name: str,
+) -> None:
+    """Add this worker's share of a split to the metrics of each model."""
+    for model in models:
+        model.eval()
     rank, num_workers = rank_and_num_workers()
     resolution, split = recipe.methods.resolution, data.split(split_name)
     batches = evaluation_batches(
@@ -67,12 +83,17 @@ def evaluate_together(
                 with autocast(recipe.precision, data.device):
                     logits = model(images)
                 sums.update(logits, batch.labels)
-    found = [sums.compute() for sums in metrics]
-    missing = len(split) - round(found[0]["num_images"])
+
+
+def _values(
+    metrics: list[ClassificationMetrics], data: ImageData, split_name: str
+) -> list[dict[str, float]]:
+    found, num_images = [sums.compute() for sums in metrics], len(data.split(split_name))
+    missing = num_images - round(found[0]["num_images"])
     if missing:
         warnings.warn(
-            f"{split_name}: {missing} of {len(split)} images could not be read and were left out",
-            stacklevel=2,
+            f"{split_name}: {missing} of {num_images} images could not be read and were left out",
+            stacklevel=3,
         )
     return found
 
@@ -93,6 +114,21 @@ def evaluate_checkpoint(
     Raises:
         OSError: If the checkpoint is corrupt (`CorruptCheckpoint`).
     """
+    return evaluate_checkpoint_by_image(folder, split_name, device)[0]
+
+
+def evaluate_checkpoint_by_image(
+    folder: str | Path, split_name: str, device: torch.device | str | None = None
+) -> tuple[dict[str, float], Tensor]:
+    """`evaluate_checkpoint`, and which images were classified correctly.
+
+    Two checkpoints that were evaluated on the same images can so be compared image by image, which
+    tells a far smaller difference than their two accuracies do.
+
+    Returns:
+        The values; and bool (num_images,) on the CPU, in the order of the split, without images
+        that could not be read. Collective if distributed; every worker gets the whole split's.
+    """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     states, manifest = load_checkpoint(Path(folder), device)
     recipe = Recipe.model_validate(manifest.recipe)
@@ -103,7 +139,10 @@ def evaluate_checkpoint(
     if recipe.methods.channels_last:
         model = to_channels_last(model)
     data = load_data(named_data(recipe), recipe.model.num_classes, device)
-    return evaluate(recipe, model, data, split_name)
+    metrics = model.metrics()
+    metrics.keep_correct()
+    _measure(recipe, [model], [metrics], data, split_name)
+    return _values([metrics], data, split_name)[0], metrics.correct()
 
 
 def named_data(recipe: Recipe) -> DataConfig:

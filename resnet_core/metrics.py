@@ -1,6 +1,7 @@
 """Loss and accuracy over a whole data set: exact sums per sample, one reduction at the end."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -26,6 +27,11 @@ class ClassificationMetrics:
         # Counts in float32 stop being exact at 16.7 million samples.
         self._sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._num_samples = 0  # on the host: a number copied to the device would be waited for
+        self._correct: list[Tensor] | None = None
+
+    def keep_correct(self) -> None:
+        """From the next batch on keep, for `correct`, a byte per sample; not kept otherwise."""
+        self._correct = []
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Add a batch.
@@ -47,6 +53,8 @@ class ClassificationMetrics:
             ]
         )
         self._num_samples += num_samples
+        if self._correct is not None:
+            self._correct.append(hits[:, 0].clone())  # a view would keep all five columns
 
     def compute(self) -> dict[str, float]:
         """Means over all samples of all workers, by name.
@@ -73,3 +81,22 @@ class ClassificationMetrics:
             "top5_accuracy": top5 / num_samples,
             "num_images": num_samples,
         }
+
+    def correct(self) -> Tensor:
+        """Which samples were classified correctly: bool (N,) on the CPU, in the order of `update`.
+
+        In a process group this is a collective call, and the workers' samples come in the order of
+        their ranks, which is the data set's where each has a consecutive share.
+
+        Raises:
+            ValueError: If they were not kept.
+        """
+        if self._correct is None:
+            raise ValueError("nothing was kept; call keep_correct() before the first batch")
+        none = torch.empty(0, dtype=torch.bool, device=self._sums.device)
+        own = torch.cat([none, *self._correct]).cpu()
+        if not is_distributed():
+            return own
+        shares: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(shares, own)  # pads nothing: shares differ by a sample
+        return torch.cat(shares)

@@ -10,7 +10,22 @@ from resnet_core.process_group import is_distributed
 from resnet_core.training import Training
 
 
-def largest_that_fits(training: Training, share: int) -> int:
+class MicroBatchTooLarge(torch.OutOfMemoryError):
+    """A step ran out of memory although its micro-batch had fit when it was tried.
+
+    Attributes:
+        micro_batch_size: What was tried, and what the step trained with.
+    """
+
+    def __init__(self, micro_batch_size: int) -> None:
+        super().__init__(
+            f"a step ran out of memory with the {micro_batch_size} images at a time that had fit "
+            "when micro_batch_size: auto tried them"
+        )
+        self.micro_batch_size = micro_batch_size
+
+
+def largest_that_fits(training: Training, share: int, *, limit: int | None = None) -> int:
     """Try a forward and backward pass at full image size, and halve as long as memory runs out.
 
     All workers try and agree, so every one of them trains with the same size. Weights, statistics
@@ -19,6 +34,7 @@ def largest_that_fits(training: Training, share: int) -> int:
     Args:
         training: Before its first step in this process.
         share: Images of a batch that this worker trains.
+        limit: At most so many are tried.
 
     Returns:
         A divisor of ``share``.
@@ -26,11 +42,11 @@ def largest_that_fits(training: Training, share: int) -> int:
     Raises:
         torch.OutOfMemoryError: If not even one image fits.
     """
-    micro = share
+    micro = share if limit is None else _divisor(share, limit)
     while not _fits(training, micro):
         if micro == 1:
             raise torch.OutOfMemoryError("not even one image and its gradient fit in memory")
-        micro = max(size for size in range(1, micro // 2 + 1) if share % size == 0)
+        micro = _divisor(share, micro // 2)
     if micro < share:
         warnings.warn(
             f"out of memory with {share} images at a time: micro_batch_size is {micro}, so batch "
@@ -38,6 +54,11 @@ def largest_that_fits(training: Training, share: int) -> int:
             stacklevel=3,
         )
     return micro
+
+
+def _divisor(share: int, limit: int) -> int:
+    """The largest divisor of ``share`` that is at most ``limit``."""
+    return max(size for size in range(1, limit + 1) if share % size == 0)
 
 
 def _fits(training: Training, micro: int) -> bool:

@@ -21,7 +21,7 @@ import torch
 from resnet_core.data.loader import TrainLoader
 from resnet_core.data.sources import load_data
 from resnet_core.evaluate import evaluate_together, named_data
-from resnet_core.micro_batch import largest_that_fits
+from resnet_core.micro_batch import MicroBatchTooLarge, largest_that_fits
 from resnet_core.models.factory import ResNetClassifier
 from resnet_core.optimizer import set_learning_rate
 from resnet_core.optimizer_step import OptimizerStep
@@ -122,6 +122,8 @@ def fit(
     recipe: Recipe,
     *,
     resume_from: str | Path | None = None,
+    inherit_from: str | Path | None = None,
+    micro_batch_limit: int | None = None,
     device: torch.device | str | None = None,
     after_step: Callable[[Training], object] | None = None,
 ) -> Generator[EpochResult]:
@@ -131,6 +133,10 @@ def fit(
         recipe: What to train.
         resume_from: A checkpoint of the same recipe, of any step; training goes on after it and, on
             the CPU, ends with the same bits as one that was never interrupted.
+        inherit_from: Instead, a checkpoint of a recipe that differs in hyper-parameters only (see
+            `inheritance.INHERITABLE`): weights, optimizer state, averages, step and epoch are taken
+            over, and from the next step on this recipe's rates, decay and methods hold.
+        micro_batch_limit: The most images at a time that ``micro_batch_size: auto`` may take.
         device: Where to train; None takes the current CUDA device if there is one.
         after_step: Called after each optimizer step, for instance to save a checkpoint there; what
             it raises ends the training.
@@ -140,11 +146,14 @@ def fit(
 
     Raises:
         CannotTrain: If the recipe names no data, its batch does not split over the workers, or the
-            checkpoint is another recipe's.
+            checkpoint is another recipe's, or (to inherit) of another structure.
+        MicroBatchTooLarge: If a step runs out of memory although ``auto`` had found room for it.
         NonFiniteLoss: If a training loss is NaN or infinite; raised at the end of its epoch, so
             that no step waits for the device.
         OSError: If the checkpoint is corrupt (`CorruptCheckpoint`), or data cannot be read.
     """
+    if resume_from is not None and inherit_from is not None:
+        raise ValueError("a training goes on from one checkpoint: resume_from or inherit_from")
     for text in recipe.advice():
         warnings.warn(text, stacklevel=2)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -192,11 +201,11 @@ def fit(
     training = Training.begin(
         recipe, device, steps_per_epoch=steps_per_epoch, total_steps=total_steps
     )
-    if resume_from is not None:
-        training.restore(Path(resume_from))
+    if checkpoint := resume_from or inherit_from:
+        training.restore(Path(checkpoint), inherit=inherit_from is not None)
     micro_batch_size = recipe.micro_batch_size or share
     if micro_batch_size == "auto":
-        micro_batch_size = largest_that_fits(training, share)
+        micro_batch_size = largest_that_fits(training, share, limit=micro_batch_limit)
     step = OptimizerStep(training, micro_batch_size)
     # A checkpoint at an epoch's end holds that epoch's losses.
     at_boundary = training.step == training.epoch * steps_per_epoch
@@ -218,7 +227,12 @@ def fit(
                 images, targets = prepare(
                     recipe, data, batch, step=training.step, total_steps=total_steps
                 )
-                loss = step.take(images, targets)
+                try:
+                    loss = step.take(images, targets)
+                except torch.OutOfMemoryError as error:
+                    if recipe.micro_batch_size != "auto":
+                        raise
+                    raise MicroBatchTooLarge(micro_batch_size) from error
                 # Written on the device, which is not waited for.
                 training.epoch_log[training.step - epoch_begin] = loss
                 if batch.bad:

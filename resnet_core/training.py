@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from resnet_core.checkpoint import load_checkpoint, save_checkpoint
+from resnet_core.inheritance import structural_differences
 from resnet_core.methods.ema import Ema
 from resnet_core.models.factory import ResNetClassifier, build_model
 from resnet_core.optimizer import build_optimizer
@@ -139,21 +140,38 @@ class Training:
             elapsed_seconds=self.elapsed_seconds,
         )
 
-    def restore(self, folder: Path) -> None:
-        """Go on from a checkpoint of the same recipe.
+    def restore(self, folder: Path, *, inherit: bool = False) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            folder: The checkpoint.
+            inherit: Whether it may be of a recipe with other hyper-parameters; this recipe's hold
+                from here on.
 
         Raises:
-            CannotTrain: If it is of another recipe.
+            CannotTrain: If it is of another recipe, or cannot be inherited.
             CorruptCheckpoint: If it is not what was saved.
         """
         states, manifest = load_checkpoint(folder, self.epoch_log.device)
-        different = self.recipe.differences(Recipe.model_validate(manifest.recipe))
-        if different:
+        donor = Recipe.model_validate(manifest.recipe)
+        if inherit and (different := structural_differences(self.recipe, donor)):
+            raise CannotTrain(
+                f"{folder} cannot be inherited: only hyper-parameters may differ, and its recipe "
+                f"has {'; '.join(different)}"
+            )
+        if not inherit and (different := self.recipe.differences(donor)):
             raise CannotTrain(
                 f"{folder} is a checkpoint of another recipe, which has {'; '.join(different)}"
             )
         self.model.load_state_dict(states["model"])
+        settings = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in self.optimizer.param_groups
+        ]
         self.optimizer.load_state_dict(states["optimizer"])
+        if inherit:  # torch took over the donor's rates and decay with its state
+            for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+                group.update(own)
         self.epoch_log.copy_(states["progress"]["epoch_log"])
         if self.ema is not None:
             self.ema.model.load_state_dict(states["ema"])

@@ -4,32 +4,32 @@ Neither torch nor ray nor mlflow is imported at module level: ``--help``, ``vali
 and ``best`` answer at once. Data goes to stdout, everything else to stderr.
 """
 
-import json
-import logging
-import os
-import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from resnet_core.problems import CannotTrain
-from resnet_core.yaml_source import InvalidFile
-from sweeps.display import display_for
-from sweeps.report import answer, trials_table
-from sweeps.results import SweepResult, read_result
-from sweeps.spec import Sweep, load_sweep
-from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, storage_root
-
-DONE, INTERNAL, INVALID, REFUSED, NONE_FINISHED, TOO_MANY_FAILED, NOT_FOUND = range(7)
-INTERRUPTED = 130
-
-PIPE_WIDTH = 250
+from sweeps import cli_life
+from sweeps.answer.report import advice_on, answer, write_best
+from sweeps.answer.results import read_result
+from sweeps.cli_options import (
+    INTERRUPTED,
+    INVALID,
+    NONE_FINISHED,
+    REFUSED,
+    Output,
+    OutputOption,
+    Sets,
+    Storage,
+    SweepFile,
+    SweepName,
+    as_json,
+    errors_to_status,
+    leave,
+    open_sweep,
+    print_table,
+)
+from sweeps.loading import load_sweep
 
 app = typer.Typer(
     help="Hyper-parameter sweeps for ResNet image classifiers.",
@@ -40,172 +40,67 @@ app = typer.Typer(
 )
 
 
-class Output(StrEnum):
-    """How data is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="The sweep file (YAML).")]
-SweepName = Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=V", help="Change one value of the file; may be repeated."),
-]
-OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How data is printed.")]
-Storage = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Where the sweeps lie; default: ./results.")
-]
-
-
-def _stderr() -> Console:
-    return Console(stderr=True)
-
-
-def _leave(status: int, message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(status)
-
-
-@contextmanager
-def _errors_to_status() -> Iterator[None]:
-    """Turn the errors a user can cause into one message and the contract's exit status."""
-    try:
-        yield
-    except (InvalidFile, CannotTrain) as error:
-        _leave(INVALID, str(error))
-    except SweepNotFound as error:
-        _leave(NOT_FOUND, str(error))
-    except SweepBusy as error:
-        _leave(REFUSED, str(error))
-
-
-def _open(name: str, storage: str | None) -> tuple[Sweep, SweepFolder]:
-    folder = SweepFolder.find(storage_root(storage), name)
-    return load_sweep(folder.sweep_file), folder
-
-
 @app.command()
 def validate(file: SweepFile, sets: Sets = None, output: OutputOption = Output.TABLE) -> None:
     """Check a sweep file and everything it could ask for, without starting anything."""
-    with _errors_to_status():
+    with errors_to_status():
         sweep = load_sweep(file, sets or [])
     spec = sweep.spec
     if output is Output.JSON:
-        typer.echo(json.dumps(sweep.resolved()))
+        as_json(sweep.resolved())
         return
     typer.echo(f"{file}: valid")
-    typer.echo(
-        f"{spec.name}: {spec.search.trials} trials over {', '.join(spec.space) or 'nothing'}"
-    )
+    trials = "as many trials as its budget allows"
+    if sweep.num_trials is not None:
+        trials = f"{sweep.num_trials} trials"
+    typer.echo(f"{spec.name}: {trials} over {', '.join(spec.space)}")
 
 
 @app.command()
-def run(
+def plan(
     file: SweepFile,
     sets: Sets = None,
-    output: OutputOption = Output.TABLE,
-    verbose: Annotated[
-        bool, typer.Option("-v", help="Ray's and MLflow's own log as well.")
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Train a few steps here, to tell the hours.")
     ] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Run a sweep; run the same file again to go on with it."""
-    with _errors_to_status():
+    """Say what a sweep will take, without starting it."""
+    with errors_to_status():
         sweep = load_sweep(file, sets or [])
-        folder = SweepFolder(storage_root(sweep.spec.storage.path) / sweep.spec.name)
-        if folder.exists and (changes := sweep.changes_from(folder.sweep_file.read_text())):
-            _leave(
-                REFUSED,
-                f"{folder.path} holds another sweep of this name:\n{changes}\n"
-                f"give this one a name of its own (--set name=...) or remove that folder",
-            )
-        _run(sweep, folder, output, verbose)
+        from sweeps.planning.calibrate import CannotCalibrate
+        from sweeps.planning.plan import plan_sweep
+        from sweeps.planning.text import plan_lines
 
-
-@app.command()
-def resume(
-    name: SweepName,
-    storage: Storage = None,
-    output: OutputOption = Output.TABLE,
-    verbose: Annotated[
-        bool, typer.Option("-v", help="Ray's and MLflow's own log as well.")
-    ] = False,
-) -> None:
-    """Go on with a sweep that was interrupted."""
-    with _errors_to_status():
-        _run(*_open(name, storage), output, verbose)
-
-
-def _run(sweep: Sweep, folder: SweepFolder, output: Output, verbose: bool) -> NoReturn:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(name)s: %(message)s",
-    )
-    if verbose:
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "INFO")
-    from sweeps import launch
-
-    display = display_for(_stderr())
-    elsewhere = (
-        f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
-    )
-    go_on = f"interrupted; go on with: python -m sweeps resume {folder.name}{elsewhere}"
-    with folder.locked():
-        launch.begin(folder, sweep)
         try:
-            # Ray prints what its daemons complain of; stdout belongs to the answer.
-            with (
-                (folder.path / "ray.log").open("a") as log,
-                redirect_stdout(sys.stderr if verbose else log),
-            ):
-                result = launch.run(sweep, folder, display)
-        except launch.Refused as error:
-            if not folder.read_records():  # nothing has begun, so nothing stays behind
-                shutil.rmtree(folder.path)
-            _leave(REFUSED, str(error))
-        except KeyboardInterrupt:  # while Ray was starting or ending
-            _leave(INTERRUPTED, go_on)
-    _print_result(result, folder, output)
-    if result.state.status == "interrupted":
-        _leave(INTERRUPTED, go_on)
-    failed = [row for row in result.rows if row.record.status == "failed"]
-    if failed and failed[0].record.error:
-        typer.echo(f"{failed[0].record.name} failed:\n{failed[0].record.error}", err=True)
-    if result.best is None:
-        _leave(NONE_FINISHED, "no trial finished")
-    if 2 * len(failed) > len(result.rows):
-        _leave(TOO_MANY_FAILED, f"{len(failed)} of {len(result.rows)} trials failed")
-    raise typer.Exit(DONE)
-
-
-def _print_result(result: SweepResult, folder: SweepFolder, output: Output) -> None:
+            made = plan_sweep(
+                sweep, calibrate=calibrate, on_progress=lambda text: typer.echo(text, err=True)
+            )
+        except CannotCalibrate as error:
+            leave(REFUSED, f"hours cannot be told: {error}")
+        except (ImportError, OSError) as error:  # of the data to calibrate with
+            leave(INVALID, str(error))
     if output is Output.JSON:
-        typer.echo(json.dumps(result.to_dict()))
+        as_json(made.to_dict())
         return
-    _print_table(result)
-    typer.echo(answer(result, folder))
+    typer.echo("\n".join(plan_lines(made)))
 
 
-def _print_table(result: SweepResult) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)  # a pipe has no width: one line per trial
-    console.print(trials_table(result))
+# In this order they stand in --help, after `validate`.
+app.registered_commands.extend(cli_life.app.registered_commands)
 
 
 @app.command()
 def status(name: SweepName, storage: Storage = None, output: OutputOption = Output.TABLE) -> None:
     """Show every trial of a sweep, running or not."""
-    with _errors_to_status():
-        sweep, folder = _open(name, storage)
+    with errors_to_status():
+        sweep, folder = open_sweep(name, storage)
     result = read_result(folder, sweep)
     running = folder.is_running
     if output is Output.JSON:
-        typer.echo(json.dumps({**result.to_dict(), "running": running}))
+        as_json({**result.to_dict(), "running": running})
         return
-    _print_table(result)
+    print_table(result)
     state = "running" if running else result.state.status
     if state == "running" and not running:
         state = "interrupted"
@@ -214,21 +109,22 @@ def status(name: SweepName, storage: Storage = None, output: OutputOption = Outp
 
 @app.command()
 def best(name: SweepName, storage: Storage = None, output: OutputOption = Output.TABLE) -> None:
-    """Say what won, by how much over the recipe, at what cost."""
-    with _errors_to_status():
-        sweep, folder = _open(name, storage)
+    """Say what won, by how much over the recipe, at what cost, and write its recipe file."""
+    with errors_to_status():
+        sweep, folder = open_sweep(name, storage)
     result = read_result(folder, sweep)
-    if result.best is None:
-        _leave(NONE_FINISHED, f"no trial of {name} has completed")
+    if result.winner is None:
+        leave(NONE_FINISHED, f"no trial of {name} has completed")
+    recipe_file = write_best(result, folder, sweep)
     if output is Output.TABLE:
-        typer.echo(answer(result, folder))
+        typer.echo(answer(result, folder, sweep))
         return
-    trial_folder = folder.trial_folder(result.best.record)
     everything = result.to_dict()
     chosen: dict[str, Any] = {key: everything[key] for key in everything if key != "trials"}
-    chosen["trial"] = result.best.to_dict()
-    chosen["recipe"] = str(trial_folder / "recipe.yaml")
-    typer.echo(json.dumps(chosen))
+    chosen["trial"] = result.winner.to_dict()
+    chosen["advice"] = [one.to_dict() for one in advice_on(result, sweep)]
+    chosen["recipe"] = str(recipe_file)
+    as_json(chosen)
 
 
 @app.command()
@@ -245,16 +141,16 @@ def train(
     from resnet_core import NonFiniteLoss
     from sweeps.train_alone import train_alone
 
-    with _errors_to_status():
+    with errors_to_status():
         try:
             train_alone(recipe, sets or [], checkpoints, as_json=output is Output.JSON)
         except NonFiniteLoss as error:
-            _leave(NONE_FINISHED, str(error))
+            leave(NONE_FINISHED, str(error))
         except (ImportError, OSError) as error:  # of data, pretrained weights or a checkpoint
-            _leave(INVALID, str(error))
+            leave(INVALID, str(error))
         except KeyboardInterrupt:
             again = "run it again to go on" if checkpoints else "nothing was saved"
-            _leave(INTERRUPTED, f"interrupted; {again}")
+            leave(INTERRUPTED, f"interrupted; {again}")
 
 
 @app.command()
@@ -267,11 +163,11 @@ def ui(
     """Serve the MLflow dashboard on 127.0.0.1 until Ctrl-C."""
     from sweeps.dashboard import serve_dashboard
 
-    with _errors_to_status():
+    with errors_to_status():
         try:
             status = serve_dashboard(uri, port)
         except ValueError as error:
-            _leave(INVALID, str(error))
+            leave(INVALID, str(error))
         raise typer.Exit(status)
 
 

@@ -18,9 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.results import SweepResult, read_result
+from sweeps.answer.results import SweepResult, read_result
+from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
-from sweeps.storage import SweepFolder, TrialRecord
+from sweeps.storage import SweepFolder
 
 HEARTBEAT_SECONDS = 60.0
 REFRESHES_PER_SECOND = 2.0
@@ -31,6 +32,8 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.forecast: object = ""
+        """Says, as text, how long the sweep still takes; the driver knows."""
 
     @contextmanager
     def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
@@ -62,11 +65,12 @@ class Lines(Display):
 
         def beat() -> None:
             while not done.wait(HEARTBEAT_SECONDS):
-                self.line(_summary(read_result(folder, sweep), sweep))
+                self.line(_summary(read_result(folder, sweep), sweep, self.forecast))
 
         heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
         heart.start()
-        self.line(f"sweep {folder.name}: {sweep.spec.search.trials} trials, {folder.path}")
+        trials = _trials(read_result(folder, sweep), sweep) or "as many as the budget allows"
+        self.line(f"sweep {folder.name}: {trials} trials, {folder.path}")
         try:
             yield
         finally:
@@ -80,7 +84,7 @@ class Lines(Display):
 
     def started(self, record: TrialRecord) -> None:
         """A trial was given to a gang."""
-        self.line(f"{record.name}: started")
+        self.line(f"{record.name}: started{_of_rung(record)}")
 
     def epoch(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         """A trial has completed an epoch."""
@@ -94,7 +98,12 @@ class Lines(Display):
         """A trial has ended."""
         value = f" {self._metric}={metrics[self._metric]:.4f}" if metrics else ""
         reason = f" ({record.reason})" if record.reason else ""
-        self.line(f"{record.id}: {record.status}{reason}{value}")
+        status = record.status if record.status != "paused" else f"ended{_of_rung(record)}"
+        self.line(f"{record.id}: {status}{reason}{value}")
+
+
+def _of_rung(record: TrialRecord) -> str:
+    return "" if record.rung is None else f" a schedule of {record.rung}ep"
 
 
 class LivePanel(Display):
@@ -103,7 +112,7 @@ class LivePanel(Display):
     @contextmanager
     def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
         """Show the sweep while the block runs."""
-        self._running: dict[int, tuple[TrialRecord, dict[str, Any]]] = {}
+        self._running: dict[str, tuple[TrialRecord, dict[str, Any]]] = {}
         self._result = read_result(folder, sweep)
         self._folder, self._sweep = folder, sweep
         self._started = time.monotonic() - self._result.state.wall_seconds
@@ -118,25 +127,28 @@ class LivePanel(Display):
 
     def started(self, record: TrialRecord) -> None:
         """A trial was given to a gang."""
-        self._running[record.index] = (record, {})
+        self._running[record.id] = (record, {})
 
     def epoch(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         """A trial has completed an epoch."""
-        self._running[record.index] = (record, metrics)
+        self._running[record.id] = (record, metrics)
 
     def ended(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         """A trial has ended."""
-        self._running.pop(record.index, None)
+        self._running.pop(record.id, None)
         self._result = read_result(self._folder, self._sweep)
 
     def _render(self) -> RenderableType:
-        trials = self._sweep.spec.search.trials
-        ended = sum(row.record.ended for row in self._result.rows)
+        trials = _trials(self._result, self._sweep)
+        ended = sum(
+            row.record.was_trained and (row.record.ended or row.record.status == "paused")
+            for row in self._result.rows
+        )
         seconds = time.monotonic() - self._started
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=trials, completed=ended, width=30),
-            f"{ended}/{trials} trials ended",
+            ProgressBar(total=trials, completed=ended, width=30, pulse=trials is None),
+            f"{ended}/{trials or 'open'} trials",
             f"{int(seconds // 60)}:{int(seconds % 60):02d}",
         )
         running = Table.grid(padding=(0, 2))
@@ -151,7 +163,9 @@ class LivePanel(Display):
                 )
             else:
                 running.add_row(escape(record.name), "first epoch", "", "")
-        body = Group(head, Text(_summary(self._result, self._sweep)), Text(), running)
+        body = Group(
+            head, Text(_summary(self._result, self._sweep, self.forecast)), Text(), running
+        )
         return Panel(body, title=escape(self._folder.name), title_align="left", expand=True)
 
 
@@ -160,17 +174,27 @@ def display_for(console: Console) -> Display:
     return LivePanel(console) if console.is_terminal else Lines(console)
 
 
-def _summary(result: SweepResult, sweep: Sweep) -> str:
+def _summary(result: SweepResult, sweep: Sweep, forecast: object) -> str:
     counts = ", ".join(
         f"{number} {status.replace('_', ' ')}"
-        for status in ("completed", "stopped_early", "failed", "running")
+        for status in ("completed", "paused", "stopped_early", "infeasible", "failed", "running")
         if (number := result.count(status))
     )
     metric = result.objective.metric
     best, baseline = result.best, result.baseline
-    parts = [f"{counts or 'starting'} of {sweep.spec.search.trials}"]
+    trials = "" if sweep.num_trials is None else f" of {_trials(result, sweep)}"
+    parts = [f"{counts or 'starting'}{trials}"]
     if best is not None:
         parts.append(f"best {metric} {best.value:.4f} ({best.record.id})")
     if baseline is not None:
         parts.append(f"recipe {baseline.value:.4f}")
+    if result.confirmations:
+        parts.append(f"{sum(one.ended for one in result.confirmations)} trainings to confirm")
+    if told := str(forecast):
+        parts.append(told)
     return "; ".join(parts)
+
+
+def _trials(result: SweepResult, sweep: Sweep) -> int | None:
+    """How many the search trains in all; None where only a budget ends it."""
+    return None if sweep.num_trials is None else sweep.num_trials + result.state.extra_trials

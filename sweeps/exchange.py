@@ -13,6 +13,7 @@ epoch at which it was stopped, and its slot is free at once.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class _Mailbox:
     go_until_epoch: int = 0
     ended: bool = True  # the command has seen its last item
     closed: bool = False
+    gone: bool = False  # its processes have ended
     attached: int = 0  # how often a rank 0 has come up
     placement_group: Any = None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -56,6 +58,11 @@ class Exchange:
     async def start_trial(self, gang: str, command: dict[str, Any]) -> int:
         """Give the gang its next command; whatever it was doing before gets the verdict stop.
 
+        Args:
+            gang: The gang.
+            command: What the workers get; ``after_epoch`` in it says that the trainable knows the
+                epochs up to that one and lets the gang go on after them.
+
         Returns:
             The command's number, counted from 1; the other calls name it.
         """
@@ -66,7 +73,7 @@ class Exchange:
             box.taken = None
             box.deliveries = 0
             box.items.clear()
-            box.reported_epoch = box.go_until_epoch = 0
+            box.reported_epoch = box.go_until_epoch = command.get("after_epoch", 0)
             box.ended = False
             box.changed.notify_all()
             return box.number
@@ -82,8 +89,9 @@ class Exchange:
         """
         box = self._mailbox(gang)
         async with box.changed:
-            box.go_until_epoch = max(box.go_until_epoch, after_epoch)
-            box.changed.notify_all()
+            if not self._interrupted:  # nobody would note what the gang trains from now on
+                box.go_until_epoch = max(box.go_until_epoch, after_epoch)
+                box.changed.notify_all()
             if not await _wait(box, lambda: bool(box.items) or self._interrupted, timeout_seconds):
                 return None
             return {"kind": "interrupted"} if self._interrupted else box.items.popleft()
@@ -99,6 +107,35 @@ class Exchange:
             box.closed = True
             box.changed.notify_all()
             return box.placement_group
+
+    async def leave(self, gang: str) -> None:
+        """Note that a gang has ended, with all its processes."""
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.gone = True
+            box.changed.notify_all()
+
+    async def abandoned(self, *, timeout_seconds: float) -> list[Any]:
+        """Close every gang and wait for them to end.
+
+        Returns:
+            The placement groups of those that have not: their trainable was ended before it could
+            give them back.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        for box in self._mailboxes.values():
+            async with box.changed:
+                box.closed = True
+                box.changed.notify_all()
+        left = []
+        for box in self._mailboxes.values():
+            async with box.changed:
+                gone = await _wait(
+                    box, lambda box=box: box.gone, max(0, deadline - time.monotonic())
+                )
+            if not gone and box.placement_group is not None:
+                left.append(box.placement_group)
+        return left
 
     async def interrupt(self) -> None:
         """Wake every trainable that waits: the sweep is being interrupted."""

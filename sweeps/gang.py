@@ -101,6 +101,17 @@ class Gang:
             placement_group: Any = ray.get(self._config.exchange.close.remote(self.name))
             self._thread.join(timeout_seconds)
             if not self._thread.is_alive():
+                ray.get(self._config.exchange.leave.remote(self.name))
                 return
             if placement_group is not None:
                 remove_placement_group(placement_group)
+
+
+def remove_abandoned_gangs(exchange: Any, *, timeout_seconds: float = 20.0) -> None:
+    """Take back what gangs hold whose trainable Tune has ended in the middle of giving it back.
+
+    Tune waits some seconds for that, which a loaded machine may not keep to. Without this the next
+    thing that needs a CPU of the cluster would wait for ever.
+    """
+    for placement_group in ray.get(exchange.abandoned.remote(timeout_seconds=timeout_seconds)):
+        remove_placement_group(placement_group)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, at any moment of a sweep: it ends cleanly and can be resumed."""
+"""Ending a sweep before its time, by a signal, from elsewhere or by itself: it can be resumed."""
 
 import os
 import signal
@@ -14,12 +14,15 @@ class Interrupts:
     the signal raises KeyboardInterrupt where the driver is. Enter it in the main thread.
 
     Attributes:
-        seen: Whether a signal came.
+        seen: Whether the sweep was told to end.
+        cancelled: Whether that was `cancel`.
+        reason: Given to `stop`; None unless the sweep ended itself.
         exchange: The actor handle of the sweep's exchange while Tune runs, else None.
     """
 
     def __init__(self) -> None:
-        self.seen = False
+        self.seen = self.cancelled = False
+        self.reason: str | None = None
         self.exchange: Any = None
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -38,11 +41,25 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    def cancel(self) -> None:
+        """End the sweep as a signal would; from any thread."""
+        self.cancelled = True
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def stop(self, reason: str) -> None:
+        """End the sweep for a reason of its own; called from within Tune's loop."""
+        if self.reason is None and not self.seen:
+            self.seen, self.reason = True, reason
+            self._leave_tune()
+
     def _interrupt(self, number: int, frame: object) -> None:
         is_first, self.seen = not self.seen, True
         tune_listens = signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL
         if not is_first or self.exchange is None or not tune_listens:
             raise KeyboardInterrupt
+        self._leave_tune()
+
+    def _leave_tune(self) -> None:
         # In a thread: the signal may have come in the middle of a call to Ray.
         threading.Thread(target=self.exchange.interrupt.remote, daemon=True).start()
         os.kill(os.getpid(), signal.SIGUSR1)

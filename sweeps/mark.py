@@ -1,7 +1,7 @@
 """How far a trial is mirrored into MLflow, on disk, so that the next driver goes on from there."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sweeps.storage import write_atomically
@@ -13,7 +13,7 @@ class Mark:
 
     run_id: str
     status: str  # of the trial, as the run shows it
-    offset: int = 0  # bytes of the spool
+    offsets: dict[str, int] = field(default_factory=dict)  # schedule -> bytes of its spool
     points: int = 0  # epochs sent
 
     @staticmethod

@@ -1,55 +1,75 @@
 """What happens to the trials, written down as it happens."""
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from sweeps.agenda import Agenda
+from sweeps.assignment import Assignment
 from sweeps.display import Display
+from sweeps.failures import all_fail_alike, consequence
+from sweeps.memory import Memory
+from sweeps.record import TrialRecord
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
-from sweeps.storage import SweepFolder, TrialRecord, TrialStatus, read_record
 
 
 class Recorder(tune.Callback):
-    """Writes what Tune tells of its trials into the sweep's folder; tells searcher and display.
+    """Writes what Tune tells of its trials into the memory; tells agenda and display.
 
     The signatures are Tune's.
+
+    Args:
+        sweep: The sweep.
+        memory: Its trials.
+        agenda: Told when an assignment has ended.
+        search: Knows which assignment a Tune trial is.
+        display: Told of everything.
+        stop: Ends the whole sweep, for the reason given.
     """
 
     def __init__(
-        self, sweep: Sweep, folder: SweepFolder, search: SweepSearch, display: Display
+        self,
+        sweep: Sweep,
+        memory: Memory,
+        agenda: Agenda,
+        search: SweepSearch,
+        display: Display,
+        stop: Callable[[str], None],
     ) -> None:
+        self._sweep, self._memory, self._agenda = sweep, memory, agenda
+        self._search, self._display, self._stop = search, display, stop
+        self._metric = sweep.spec.objective.metric
         self._workers = sweep.spec.resources.workers_per_trial
-        self._folder = folder
-        self._search = search
-        self._display = display
-        self._records: dict[str, TrialRecord] = {}
         self._started: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Tune pickles its callbacks for a restore that is not used here; there is no state."""
         return {}
 
-    def _update(self, trial: Any, **changes: Any) -> TrialRecord:
-        record = replace(self._records[trial.trial_id], **changes)
-        self._records[trial.trial_id] = record
-        self._folder.write_record(record)
-        return record
+    def _record(self, trial: Any) -> tuple[Assignment, TrialRecord]:
+        assignment = self._search.assignments[trial.trial_id]
+        return assignment, self._memory.current(assignment.record)
 
-    def _spent(self, trial: Any) -> float:
+    def _seconds(self, trial: Any) -> float:
+        """Worker-seconds since the last call for this trial, which are spent now."""
         now = time.monotonic()
-        seconds = now - self._started.get(trial.trial_id, now)
+        seconds = (now - self._started.get(trial.trial_id, now)) * self._workers
         self._started[trial.trial_id] = now
-        return self._records[trial.trial_id].worker_seconds + seconds * self._workers
+        self._memory.ledger.worker_seconds += seconds
+        return seconds
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It runs, for the first time or again."""
         self._started[trial.trial_id] = time.monotonic()
-        self._records[trial.trial_id] = read_record(Path(trial.config["folder"]))
-        self._display.started(self._update(trial, status="running"))
+        _, record = self._record(trial)
+        begins = record.status != "running"  # a population's members pause on their way
+        record = self._memory.write(record, status="running")
+        if begins:
+            self._display.started(record)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -57,32 +77,69 @@ class Recorder(tune.Callback):
         """It has trained another epoch."""
         if result["kind"] != "epoch":
             return
-        record = self._records[trial.trial_id]
-        changes: dict[str, Any] = {"worker_seconds": self._spent(trial)}
+        assignment, record = self._record(trial)
+        changes: dict[str, Any] = {"worker_seconds": record.worker_seconds + self._seconds(trial)}
         first_step_at = result["first_step_at"]
         if record.start_seconds is None and record.suggested_at and first_step_at:
             changes["start_seconds"] = first_step_at - record.suggested_at
-        self._display.epoch(self._update(trial, **changes), result)
+        ledger = self._memory.ledger
+        ledger.epochs += 1
+        ledger.running[assignment.key] = result["num_epochs"] - result["epoch"]
+        if assignment.rung is None and not record.copy:
+            self._memory.curves[record.index][result["epoch"]] = float(result[self._metric])
+        self._display.epoch(self._memory.write(record, **changes), result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It has trained its last epoch, was stopped, has failed, or the sweep is interrupted."""
         match trial.last_result:
-            case {"kind": "epoch", "finished": finished}:
-                status: TrialStatus = "completed" if finished else "stopped_early"
-                self._end(trial, status=status)
-            case {"kind": "failed", "reason": reason, "error": error}:
-                self._end(trial, status="failed", reason=reason, error=error)
+            case {"kind": "epoch"} as result:
+                self._came_to_an_end(trial, result)
+            case {"kind": "failed"} as failure:
+                self._failed(trial, failure)
             case _:
-                pass  # interrupted: it stays as it is, and a resume goes on with it
+                self._close(trial)  # interrupted: a resume goes on with it
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its gang or its trainable died, for the last time that Tune tries again."""
         file = trial.error_file
         error = Path(file).read_text() if file and Path(file).exists() else "no traceback"
-        self._end(trial, status="failed", reason="worker", error=error)
+        self._failed(trial, {"reason": "worker", "error": error})
 
-    def _end(self, trial: Any, **changes: Any) -> None:
-        record = self._update(trial, worker_seconds=self._spent(trial), **changes)
-        history = self._folder.history(record)
-        self._search.tell(record, history)
-        self._display.ended(record, history[-1] if history else {})
+    def _close(self, trial: Any, value: float | None = None, **changes: Any) -> TrialRecord:
+        assignment, record = self._record(trial)
+        record = self._memory.write(
+            record, worker_seconds=record.worker_seconds + self._seconds(trial), **changes
+        )
+        self._agenda.ended(assignment, value)
+        return record
+
+    def _came_to_an_end(self, trial: Any, result: dict[str, Any]) -> None:
+        assignment, record = self._record(trial)
+        value = float(result[self._metric])
+        if assignment.rung is not None:
+            rungs = [*record.rungs, {"epochs": assignment.rung, "value": value}]
+            self._memory.curves[record.index][assignment.rung] = value
+            record = self._close(trial, value, status="paused", rungs=rungs)
+        elif result["finished"]:
+            costs = {**record.costs, "training_seconds": float(result["elapsed_seconds"])}
+            record = self._close(trial, status="completed", costs=costs)
+        else:
+            record = self._close(trial, status="stopped_early")
+        self._display.ended(record, result)
+
+    def _failed(self, trial: Any, failure: dict[str, Any]) -> None:
+        _, record = self._record(trial)
+        recipe = self._sweep.recipe_for(record.overrides)
+        follows = consequence(record, recipe, failure)
+        record = self._close(trial, **follows.changes)
+        if follows.again:
+            self._display.line(
+                f"{record.id}: out of memory; again with at most {record.micro_batch_limit} images "
+                "of a worker in memory"
+            )
+            self._agenda.requeue(record)
+            return
+        self._display.ended(record, {})
+        reason = follows.stop or all_fail_alike(self._memory.records.values())
+        if reason is not None:
+            self._stop(reason)

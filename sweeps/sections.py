@@ -1,20 +1,22 @@
-"""The sections of a sweep file: objective, search, early stopping, resources, tracking, storage.
+"""The sections of a sweep file: objective, search, budget, resources, confirm, tracking, storage.
 
 Each is judged by itself here; `sweeps.spec` puts them together with the space and the recipe.
 """
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from resnet_core.duration import Duration
+from resnet_core.duration import WallClock
 from resnet_core.strict import StrictModel
 
 Metric = Literal[
     "val_accuracy", "val_loss", "val_cross_entropy", "val_top5_accuracy", "train_loss"
 ]  # fmt: skip
 Mode = Literal["max", "min"]
+Cost = Literal["training_seconds", "parameters", "flops", "training_flops"]
+Algorithm = Literal["random", "grid", "tpe", "gp", "cmaes", "qmc", "nsga2"]
 
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _SIZE = {"min": "smaller", "max": "larger"}
@@ -25,54 +27,71 @@ class ObjectiveConfig(StrictModel):
 
     metric: Metric = "val_accuracy"
     mode: Mode = Field(default="max", description="Follows from the metric; may be left out.")
+    against: tuple[Cost, ...] = Field(
+        default=(),
+        description="What should be small besides: the answer is then a Pareto set. FLOPs are per "
+        "image, forward; training_flops forward and backward.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _fill_mode(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("mode") is None:
-            metric = data.get("metric", "")
-            return {**data, "mode": "min" if str(metric).endswith("_loss") else "max"}
+            return {**data, "mode": _better(str(data.get("metric", "")))}
         return data
+
+    @field_validator("against")
+    @classmethod
+    def _refuse_repetition(cls, against: tuple[Cost, ...]) -> tuple[Cost, ...]:
+        if len(set(against)) < len(against):
+            raise ValueError(f"names a cost twice: {', '.join(against)}")
+        return against
 
     @model_validator(mode="after")
     def _refuse_the_worst_as_best(self) -> Self:
-        better = "min" if self.metric.endswith("_loss") else "max"
+        better = _better(self.metric)
         if self.mode != better:
             raise ValueError(f"{self.metric} is better when it is {_SIZE[better]}: mode: {better}")
         return self
 
 
+def _better(metric: str) -> Mode:
+    return "min" if metric.endswith(("_loss", "_cross_entropy")) else "max"
+
+
 class SearchConfig(StrictModel):
     """How points of the space are chosen."""
 
-    algorithm: Literal["random", "tpe"] = "tpe"
-    trials: int = Field(ge=1, description="How many, trial 0 (the recipe itself) included.")
+    algorithm: Algorithm = "tpe"
+    trials: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many, trial 0 (the recipe itself) included; null: what budget says, or "
+        "the whole grid.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Fixes what is suggested.")
 
 
-class AshaConfig(StrictModel):
-    """Asynchronous successive halving: at each rung only the best 1 in ``reduction_factor``."""
+class BudgetConfig(StrictModel):
+    """When no trial is started any more; what runs then is finished."""
 
-    grace_period: Duration = Field(description="The first rung, in whole epochs: 2ep.")
-    reduction_factor: int = Field(default=3, ge=2, description="Rungs lie this factor apart.")
-
-    @field_validator("grace_period")
-    @classmethod
-    def _check_whole_epochs(cls, value: Duration) -> Duration:
-        if value.unit != "ep" or value.value.denominator != 1 or value.value < 1:
-            raise ValueError(f"a rung lies at a whole epoch, 1ep or later, got {value}")
-        return value
-
-    @property
-    def grace_epochs(self) -> int:
-        """The first rung in epochs, at least 1."""
-        return int(self.grace_period.value)
+    trials: int | None = Field(default=None, ge=1, description="As search.trials.")
+    gpu_hours: float | None = Field(default=None, gt=0)
+    cpu_hours: float | None = Field(default=None, gt=0)
+    wall_clock: WallClock | None = Field(default=None, description="Over all drivers together.")
+    target: float | None = Field(
+        default=None, description="Of the objective, after a whole schedule."
+    )
+    no_improvement: int | None = Field(
+        default=None, ge=1, description="Trials in a row that were no better than the best before."
+    )
 
 
-class EarlyStoppingConfig(StrictModel):
-    """The rule that stops weak trials; there is one so far."""
+class ConfirmConfig(StrictModel):
+    """Training the best trials and the recipe again, with fresh seeds that they share."""
 
-    asha: AshaConfig
+    top_k: int = Field(default=2, ge=1, description="Trials, the recipe not counted.")
+    seeds: int = Field(default=3, ge=2, le=100, description="Trainings of each.")
 
 
 class ResourcesConfig(StrictModel):
@@ -81,7 +100,9 @@ class ResourcesConfig(StrictModel):
     workers_per_trial: int = Field(default=1, ge=1)
     gpus_per_worker: float = Field(default=0, ge=0, description="Shares too: 0.5 is half a GPU.")
     cpus_per_worker: float = Field(default=1, gt=0)
-    max_concurrent_trials: int = Field(default=1, ge=1)
+    max_concurrent_trials: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default=1, description="auto: as many as fit into the cluster."
+    )
     reuse_workers: bool = Field(
         default=True, description="Keep worker processes from one trial to the next."
     )

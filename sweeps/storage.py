@@ -9,6 +9,9 @@
         trial.json                                  the trial: what varied, status, cost
         metrics.jsonl                               one line per epoch, written by rank 0
         checkpoints/ep0003/                         newest and best
+        rungs/ep0002/                               the same of a shorter schedule (stretch)
+        mutations.jsonl                             what it took over from others (pbt, pb2)
+      confirm/t0007-s1-3b0c9d11/                    the same of a training with a fresh seed
 
 Only the driver writes `state.json` and `trial.json`, each by rename, so a reader never sees half
 of one. Reading needs neither Ray nor MLflow.
@@ -19,15 +22,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
-
-TrialStatus = Literal["pending", "running", "completed", "stopped_early", "failed"]
-ENDED: tuple[TrialStatus, ...] = ("completed", "stopped_early", "failed")
 
 
 class SweepNotFound(LookupError):
@@ -36,57 +37,6 @@ class SweepNotFound(LookupError):
 
 class SweepBusy(RuntimeError):
     """Another driver is running this sweep."""
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial as the driver knows it.
-
-    Attributes:
-        index: 0 is the recipe itself.
-        name: For people: ``t0007 lr=0.8 width=16``.
-        digest: Of the resolved recipe, sha256 in hex.
-        overrides: Flat, dotted path -> value; empty for trial 0.
-        status: pending, running, completed, stopped_early or failed.
-        reason: Why it failed: nan, oom, data, worker, node or error.
-        error: The traceback of a failure.
-        worker_seconds: Wall-clock seconds times workers, over all attempts.
-        start_seconds: From the decision to run the trial to its first optimizer step.
-        suggested_at: Unix time of that decision.
-    """
-
-    index: int
-    name: str
-    digest: str
-    overrides: dict[str, Any]
-    status: TrialStatus = "pending"
-    reason: str | None = None
-    error: str | None = None
-    worker_seconds: float = 0.0
-    start_seconds: float | None = None
-    suggested_at: float | None = None
-
-    @property
-    def id(self) -> str:
-        """Short name, ``t0007``."""
-        return f"t{self.index:04d}"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.status in ENDED
-
-
-@dataclass(frozen=True)
-class SweepState:
-    """One sweep as the driver knows it; times are Unix seconds."""
-
-    id: str
-    status: Literal["running", "finished", "interrupted"] = "running"
-    started_at: float = 0.0
-    wall_seconds: float = 0.0
-    parent_run_id: str | None = None
-    test: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def home() -> Path:
@@ -182,15 +132,26 @@ class SweepFolder:
         return state
 
     def trial_folder(self, record: TrialRecord) -> Path:
-        """``trials/t0007-<first 8 of the recipe's digest>``."""
-        return self.trials_path / f"{record.id}-{record.digest[:8]}"
+        """``trials/t0007-<first 8 of the recipe's digest>``, or the same below ``confirm``."""
+        parent = self.trials_path if record.copy == 0 else self.path / "confirm"
+        return parent / f"{record.id}-{record.digest[:8]}"
+
+    def training_folder(self, record: TrialRecord, rung: int | None) -> Path:
+        """Where a schedule of the trial is trained: the whole one, or a rung of so many epochs."""
+        folder = self.trial_folder(record)
+        return folder if rung is None else folder / "rungs" / f"ep{rung:04d}"
 
     def create_trial(self, record: TrialRecord, recipe_yaml: str) -> None:
         """Make the trial's folder, with the resolved recipe that its workers will read."""
-        folder = self.trial_folder(record)
+        self.create_training(record, None, recipe_yaml)
+        self.write_record(record)
+
+    def create_training(self, record: TrialRecord, rung: int | None, recipe_yaml: str) -> Path:
+        """Make the folder of one schedule of the trial, with its recipe."""
+        folder = self.training_folder(record, rung)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "recipe.yaml", recipe_yaml)
-        self.write_record(record)
+        return folder
 
     def write_record(self, record: TrialRecord) -> None:
         """Write ``trial.json``."""
@@ -198,13 +159,21 @@ class SweepFolder:
         write_atomically(file, json.dumps(asdict(record), indent=1))
 
     def read_records(self) -> list[TrialRecord]:
-        """Every trial, by index."""
-        folders = (file.parent for file in self.trials_path.glob("t*/trial.json"))
-        return sorted(map(read_record, folders), key=lambda record: record.index)
+        """Every trial of the search, by index."""
+        return _read_records(self.trials_path)
 
-    def history(self, record: TrialRecord) -> list[dict[str, Any]]:
-        """The trial's epochs, oldest first."""
-        return Spool(self.trial_folder(record)).read()[0]
+    def read_confirmations(self) -> list[TrialRecord]:
+        """Every training with a fresh seed, by the trial's index and its seed."""
+        return _read_records(self.path / "confirm")
+
+    def history(self, record: TrialRecord, rung: int | None = None) -> list[dict[str, Any]]:
+        """The epochs of the whole schedule, or of a rung's, oldest first."""
+        return Spool(self.training_folder(record, rung)).read()[0]
+
+
+def _read_records(folder: Path) -> list[TrialRecord]:
+    found = [read_record(file.parent) for file in folder.glob("t*/trial.json")]
+    return sorted(found, key=lambda record: (record.index, record.copy))
 
 
 def read_record(trial_folder: Path) -> TrialRecord:

@@ -7,25 +7,24 @@ sent is sent by the next driver of the sweep. Sending a point twice is harmless:
 point per (run, metric, timestamp, step, value).
 """
 
-import fcntl
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from sweeps.domains import canonical
+from sweeps.answer.results import best_epoch, varied_values
 from sweeps.mark import Mark
-from sweeps.results import best_epoch, varied_values
-from sweeps.space import short_value
+from sweeps.record import TrialRecord
+from sweeps.space.domains import canonical
+from sweeps.space.space import short_value
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
-from sweeps.storage import SweepFolder, TrialRecord, home
+from sweeps.storage import SweepFolder
+from sweeps.tracking_store import artifact_location, opening, tracking_uri
 
 SHIP_SECONDS = 1.0
 METRICS = (
@@ -48,11 +47,6 @@ _LOG = logging.getLogger(__name__)
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 """Environment for every process that imports MLflow."""
-
-
-def tracking_uri(uri: str | None) -> str:
-    """As the sweep file says, else ``$MLFLOW_TRACKING_URI``, else ``mlflow.db`` in `home`."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
 
 
 class Tracker:
@@ -96,7 +90,8 @@ class Tracker:
 
     def _ship_all(self, *, last: bool) -> bool:
         steps = [self._connect] if not self._parent_run_id else []
-        steps += [partial(self._ship, record) for record in self._folder.read_records()]
+        records = [*self._folder.read_records(), *self._folder.read_confirmations()]
+        steps += [partial(self._ship, record, last=last) for record in records]
         steps += [self._close_parent] if last else []
         complete = True
         for step in steps:
@@ -131,19 +126,13 @@ class Tracker:
         from mlflow import MlflowClient
 
         if self._client is None:
-            with _creating(self.uri):
+            with opening(self.uri):
                 self._client = MlflowClient(self.uri)
         name = self._sweep.spec.experiment_name
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            # A database has no server to keep artifacts: they lie beside it, by absolute path.
-            root = None
-            if self.uri.startswith("sqlite:///"):
-                root = (
-                    Path(self.uri.removeprefix("sqlite:///")).parent.resolve() / "mlartifacts"
-                ).as_uri()
             self._experiment_id = self._client.create_experiment(
-                name, artifact_location=f"{root}/{name}" if root else None
+                name, artifact_location=artifact_location(self.uri, name)
             )
         else:
             self._experiment_id = experiment.experiment_id
@@ -176,6 +165,8 @@ class Tracker:
         state = self._folder.read_state()
         for trial, metrics in state.test.items():
             for name, value in metrics.items():
+                if not isinstance(value, int | float):
+                    continue  # which images were classified correctly
                 # The same time at each try, so that MLflow keeps one point.
                 self._client.log_metric(
                     self._parent_run_id,
@@ -184,30 +175,53 @@ class Tracker:
                     timestamp=round(state.started_at * 1000),
                     step=0,
                 )
-        status = "FINISHED" if state.status == "finished" else "KILLED"
+        ends = {"finished": "FINISHED", "stopped": "FAILED"}
+        status = ends.get(state.status, "KILLED")
         self._client.set_terminated(self._parent_run_id, status)
 
     # ---- once per trial -----------------------------------------------------------------------
 
-    def _ship(self, record: TrialRecord) -> None:
+    def _ship(self, record: TrialRecord, *, last: bool) -> None:
         folder = self._folder.trial_folder(record)
         mark = Mark.read(folder)
         if mark is None:
             if record.status == "pending":
                 return
             mark = self._open_run(record).write(folder)
-        points, offset = Spool(folder).read(offset=mark.offset)
-        if points:
-            self._client.log_batch(mark.run_id, metrics=_entities(points))
-            mark = replace(mark, offset=offset, points=mark.points + len(points)).write(folder)
-        if mark.status != record.status:
-            if record.ended:
-                self._close_run(record, mark.run_id)
-            elif record.status == "running":  # resumed
-                self._client.update_run(mark.run_id, status="RUNNING")
-            else:  # interrupted
-                self._client.set_terminated(mark.run_id, "KILLED")
-            replace(mark, status=record.status).write(folder)
+        mark = self._ship_points(record, mark)
+        # A trial that waits for its promotion waits in vain once the driver ends.
+        status = "interrupted" if last and record.status in ("paused", "pending") else record.status
+        if mark.status == status:
+            return
+        if record.ended:
+            self._close_run(record, mark.run_id)
+        elif status in ("running", "paused"):
+            self._client.update_run(mark.run_id, status="RUNNING")
+        else:
+            self._client.set_terminated(mark.run_id, "KILLED")
+        replace(mark, status=status).write(folder)
+
+    def _ship_points(self, record: TrialRecord, mark: Mark) -> Mark:
+        """Send what is new: first of the rungs' schedules, then of the whole one.
+
+        MLflow's step counts on from one schedule to the next, so that curves do not overlap.
+        """
+        folder = self._folder.trial_folder(record)
+        rungs = {rung["epochs"]: None for rung in record.rungs} | {record.rung: None}
+        steps_before = 0
+        for rung in [*(rung for rung in rungs if rung is not None), None]:
+            key = "whole" if rung is None else f"ep{rung:04d}"
+            spool = Spool(self._folder.training_folder(record, rung))
+            points, offset = spool.read(offset=mark.offsets.get(key, 0))
+            if points:
+                metrics = _entities(points, steps_before)
+                self._client.log_batch(mark.run_id, metrics=metrics)
+                offsets = {**mark.offsets, key: offset}
+                mark = replace(mark, offsets=offsets, points=mark.points + len(points))
+                mark.write(folder)
+            if rung is not None:
+                steps_before += max((point["step"] for point in spool.read()[0]), default=0)
+        return mark
 
     def _open_run(self, record: TrialRecord) -> Mark:
         from mlflow.entities import Param
@@ -224,7 +238,7 @@ class Tracker:
                 "mlflow.parentRunId": self._parent_run_id,
                 "sweep.id": state.id,
                 "sweep.name": self._folder.name,
-                "sweep.role": "trial",
+                "sweep.role": "confirmation" if record.copy else "trial",
                 "sweep.trial": record.id,
                 "trial.status": "running",
             }
@@ -246,8 +260,9 @@ class Tracker:
     def _close_run(self, record: TrialRecord, run_id: str) -> None:
         folder = self._folder.trial_folder(record)
         self._client.set_tag(run_id, "trial.status", record.status)
-        if record.reason:
-            self._client.set_tag(run_id, "trial.reason", record.reason)
+        for tag in ("reason", "twin", "origin"):
+            if getattr(record, tag):
+                self._client.set_tag(run_id, f"trial.{tag}", getattr(record, tag))
         if record.error:
             self._client.log_text(run_id, record.error, "error.txt")
         history = self._folder.history(record)
@@ -257,31 +272,16 @@ class Tracker:
             for name in ("model.pt", "manifest.json"):
                 if (checkpoint / name).exists():
                     self._client.log_artifact(run_id, str(checkpoint / name), "best_checkpoint")
-        status = "FAILED" if record.status == "failed" else "FINISHED"
+        is_failure = record.was_trained and record.status in ("failed", "infeasible")
+        status = "FAILED" if is_failure else "FINISHED"
         self._client.set_terminated(run_id, status)
 
 
-@contextmanager
-def _creating(uri: str) -> Iterator[None]:
-    """Let one process at a time open a database: two that create it at once break it for good."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    folder = Path(uri.removeprefix("sqlite:///")).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # of the folder itself, so that nothing is left behind
-        yield
-    finally:
-        os.close(handle)
-
-
-def _entities(points: list[dict[str, Any]]) -> list[Any]:
+def _entities(points: list[dict[str, Any]], steps_before: int) -> list[Any]:
     from mlflow.entities import Metric
 
     return [
-        Metric(name, float(point[name]), round(point["time"] * 1000), point["step"])
+        Metric(name, float(point[name]), round(point["time"] * 1000), steps_before + point["step"])
         for point in points
         for name in METRICS
         if name in point  # raw_val_* is there only with EMA

@@ -1,16 +1,19 @@
 """The Tune trainable: an ordinary one to Tune, behind which a gang does the training.
 
-With `reuse_actors` Tune hands one trainable (so one gang) trial after trial. Its own process asks
-the cluster for next to nothing, else a cluster full of trainables would wait for workers that
-never fit.
+The trial's folder is the memory, so what Tune saves and restores of a trial is a number: the epoch
+up to which it knows the trial. With `reuse_actors` Tune hands one trainable (so one gang) trial
+after trial. Its own process asks the cluster for next to nothing, else a cluster full of trainables
+would wait for workers that never fit.
 """
 
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
 from sweeps.gang import Gang, GangConfig
+from sweeps.population.mutations import finish, inherited_epoch
 
 LOOK_SECONDS = 2.0
 """How often a waiting trainable looks whether its gang lives; items arrive at once."""
@@ -19,30 +22,54 @@ LOOK_SECONDS = 2.0
 class TrialTrainable(tune.Trainable):
     """One concurrency slot of the sweep.
 
-    Tune's ``config`` holds the trial's ``index`` and ``folder``; the recipe lies in the folder.
+    Tune's ``config`` holds the trial's ``index`` and ``folder``, in which the recipe lies, and may
+    hold a ``micro_batch_limit``.
     """
 
     def setup(self, config: dict[str, Any], gang: GangConfig | None = None) -> None:
-        """Start the gang and give it its first trial."""
+        """Start the gang; the first `step` gives it its trial."""
         assert gang is not None  # `launch` binds it
         self._gang_config = gang
         self._gang: Gang | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Give the gang its next trial; it leaves the one it had, if any."""
+        """Take the next trial; the gang leaves the one it had when it gets it."""
         self._begin(new_config)
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
         if self._gang is None:
             self._gang = Gang(self._gang_config)
+        self._folder = Path(config["folder"])
+        self._limit: int | None = config.get("micro_batch_limit")
         self._epoch = 0
-        ray.get(
-            self._gang_config.exchange.start_trial.remote(
-                self._gang.name, {"folder": config["folder"]}
-            )
-        )
+        self._has_command = False
+        self._inherited_epoch = 0
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """How far Tune knows the trial; its weights are in its folder already."""
+        return {"epoch": self._epoch}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
+        """Go on with a trial that was paused."""
+        assert isinstance(checkpoint, dict)  # as it was saved
+        self._epoch = checkpoint["epoch"]
+
+    def _command_gang(self) -> None:
+        """Give the gang the trial, again if it has taken over another one's weights since."""
+        inherited = inherited_epoch(self._folder)
+        if self._has_command and inherited == self._inherited_epoch:
+            return
+        assert self._gang is not None
+        finish(self._folder)
+        command = {
+            "folder": str(self._folder),
+            "after_epoch": self._epoch,
+            "micro_batch_limit": self._limit,
+        }
+        ray.get(self._gang_config.exchange.start_trial.remote(self._gang.name, command))
+        self._has_command, self._inherited_epoch = True, inherited
 
     def step(self) -> dict[str, Any]:
         """Wait for the trial's next epoch; asking for it is the gang's permission to train it.
@@ -51,6 +78,7 @@ class TrialTrainable(tune.Trainable):
             RuntimeError: If the gang has ended; Tune then tries the trial again on a new one.
         """
         assert self._gang is not None
+        self._command_gang()
         item = None
         while item is None:
             self._gang.check()
@@ -63,10 +91,10 @@ class TrialTrainable(tune.Trainable):
             case {"kind": "epoch", "metrics": metrics}:
                 self._epoch = int(metrics["epoch"])
                 return {**metrics, "kind": "epoch", "done": bool(metrics["finished"])}
-            case {"kind": "failed", "reason": reason, "error": error}:
+            case {"kind": "failed"}:
                 # A returned failure is final and keeps the gang; a raised one would be retried
                 # by Tune, although the same recipe fails the same way, and would cost the gang.
-                return {"kind": "failed", "reason": reason, "error": error, "done": True}
+                return {**item, "done": True}
             case _:
                 return {"kind": "interrupted", "done": True}
 

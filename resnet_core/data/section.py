@@ -102,6 +102,18 @@ class DataConfig(OneOf):
         return None
 
     @property
+    def num_validation(self) -> int | None:
+        """Images in the validation split; None if only its files tell."""
+        match self.chosen:
+            case "digits", _:
+                return NUM_DIGITS["validation"]
+            case "fake", FakeConfig() as fake:
+                return fake.num_evaluation
+            case _, CifarConfig() as cifar if cifar.validation_ratio > 0:
+                return round(50_000 * cifar.validation_ratio)
+        return None
+
+    @property
     def image_size_px(self) -> int:
         """Side of the images where the recipe names no resolution."""
         name, settings = self.chosen

@@ -11,7 +11,7 @@ from resnet_core.data.dataset import Split
 from resnet_core.data.sources import load_data
 from resnet_core.models.factory import build_model
 from tests.core.plain_loop import NEAR, PlainTraining, train_by_hand
-from tests.core.tiny_recipe import full_recipe, plain_recipe
+from tests.core.tiny_recipe import full_recipe, plain_recipe, tiny_recipe
 from tests.core.two_workers import work
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -115,6 +115,21 @@ def test_validation_counts_each_of_an_odd_number_of_images_once(ranks):
         # Float32 means of 12 and 13 images against one of 25.
         assert found["loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
         assert rank["epoch"]["val_loss"] == found["loss"]
+
+
+def test_every_worker_gets_the_hits_of_all_images_in_order(ranks):
+    recipe = tiny_recipe()
+    assert recipe.data is not None
+    data = load_data(recipe.data, recipe.model.num_classes, torch.device("cpu"))
+    assert isinstance(data.test, Split)
+    model = build_model(recipe.model).eval()
+    model.load_state_dict(ranks[0]["final state"])
+    with torch.no_grad():
+        logits = model(normalise(data.test.images, data.mean, data.std, channels_last=True))
+    expected = (logits.argmax(dim=1) == data.test.labels).tolist()
+    assert [rank["correct"].tolist() for rank in ranks] == [expected, expected]
+    assert len(expected) == 25
+    assert 0 < sum(expected) < 25
 
 
 def test_metrics_may_be_asked_for_twice(ranks):

@@ -72,3 +72,25 @@ def test_asking_twice_gives_the_same_and_more_batches_may_follow():
     assert metrics.compute() == metrics.compute()
     metrics.update(torch.eye(3)[:1], torch.tensor([0]))
     assert metrics.compute()["accuracy"] == 3 / 4
+
+
+def test_kept_hits_are_those_of_the_largest_logit_in_order():
+    metrics = ClassificationMetrics(soft_cross_entropy, CPU)
+    metrics.keep_correct()
+    for rows, labels in ([[1, 9, 3], [9, 1, 2]], [1, 1]), ([[1, 2, 9]], [2]):
+        metrics.update(torch.tensor(rows, dtype=torch.float32), torch.tensor(labels))
+    assert metrics.correct().tolist() == [True, False, True]
+
+
+def test_hits_of_nothing_are_none():
+    metrics = ClassificationMetrics(soft_cross_entropy, CPU)
+    metrics.keep_correct()
+    assert metrics.correct().shape == (0,)
+    assert metrics.correct().dtype == torch.bool
+
+
+def test_hits_that_were_not_kept_are_refused():
+    metrics = ClassificationMetrics(soft_cross_entropy, CPU)
+    metrics.update(torch.eye(3), torch.tensor([0, 1, 0]))
+    with pytest.raises(ValueError, match=r"call keep_correct\(\) before the first batch"):
+        metrics.correct()

@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from resnet_core import fit
+from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.models.classifier import ResNetClassifier
 from resnet_core.problems import CannotTrain
 from tests.core.plain_loop import NEAR, train_by_hand
@@ -90,6 +93,36 @@ def test_auto_takes_the_whole_share_where_it_fits():
     (whole,) = fit(plain_recipe())
     for name, value in whole.model.state_dict().items():
         assert torch.equal(auto.model.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(("limit", "taken"), [(16, 16), (15, 8), (8, 8), (5, 4), (2, 2)])
+def test_a_limit_caps_auto_at_the_largest_divisor_below_it(room_for, limit, taken):
+    seen = room_for(16)
+    next(fit(plain_recipe(micro_batch_size="auto"), micro_batch_limit=limit))
+    assert set(seen) == {taken}
+
+
+def test_a_step_that_runs_out_of_memory_says_which_micro_batch_had_fit(monkeypatch):
+    tried: list[int] = []
+    forward = ResNetClassifier.forward
+
+    def fits_when_tried(model: nn.Module, images: torch.Tensor, *rest: torch.Tensor) -> Any:
+        tried.append(len(images))
+        if len(tried) > 1:
+            raise torch.OutOfMemoryError("made up: out of memory")
+        return forward(model, images, *rest)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(ResNetClassifier, "forward", fits_when_tried)
+    with pytest.raises(MicroBatchTooLarge, match="with the 8 images at a time") as caught:
+        next(fit(plain_recipe(micro_batch_size="auto"), micro_batch_limit=8))
+    assert caught.value.micro_batch_size == 8
+
+
+def test_a_written_micro_batch_that_does_not_fit_is_plainly_out_of_memory(room_for):
+    room_for(4)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        next(fit(plain_recipe(micro_batch_size=8)))
+    assert not isinstance(caught.value, MicroBatchTooLarge)
 
 
 def test_auto_gives_up_when_not_one_image_fits(room_for):

@@ -9,7 +9,10 @@ import torch
 
 from resnet_core import EpochResult, create_resnet, fit
 from resnet_core.checkpoint import load_checkpoint
-from resnet_core.evaluate import evaluate_checkpoint
+from resnet_core.data.augment import normalise
+from resnet_core.data.dataset import Split
+from resnet_core.data.sources import load_data
+from resnet_core.evaluate import evaluate_checkpoint, evaluate_checkpoint_by_image, named_data
 from tests.core.tiny_recipe import tiny_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -124,6 +127,21 @@ def test_a_checkpoint_evaluates_on_the_split_that_is_named(training):
     train, validation, test = (evaluate_checkpoint(training.last, name) for name in names)
     assert [split["num_images"] for split in (train, validation, test)] == [56, 25, 25]
     assert test["loss"] != validation["loss"]
+
+
+def test_a_checkpoint_tells_which_images_it_gets_right(training):
+    values, correct = evaluate_checkpoint_by_image(training.last, "test")
+    assert values == evaluate_checkpoint(training.last, "test")
+    states, _ = load_checkpoint(training.last, CPU)
+    model = create_resnet("resnet18", num_classes=4).eval()
+    model.load_state_dict(states["model"])
+    data = load_data(named_data(tiny_recipe()), 4, CPU)
+    assert isinstance(data.test, Split)
+    with torch.no_grad():
+        logits = model(normalise(data.test.images, data.mean, data.std, channels_last=True))
+    assert correct.tolist() == (logits.argmax(dim=1) == data.test.labels).tolist()
+    assert correct.sum().item() / 25 == values["accuracy"]
+    assert 0 < values["accuracy"] < 1
 
 
 def test_evaluating_leaves_torchs_global_random_numbers_alone(training):

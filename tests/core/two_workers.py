@@ -10,7 +10,7 @@ from torch import nn
 
 from resnet_core import NonFiniteLoss, fit
 from resnet_core.data.sources import load_data
-from resnet_core.evaluate import evaluate
+from resnet_core.evaluate import evaluate, evaluate_checkpoint_by_image
 from resnet_core.training import Training
 from tests.core.tiny_recipe import full_recipe, plain_recipe, tiny_recipe
 
@@ -64,7 +64,9 @@ def _whole_training(folder: Path) -> dict[str, Any]:
     for result in results:
         for name in TIMES:
             del result[name]
-    return {"results": results, "final state": _copy(last.model)}
+    dist.barrier()  # rank 0 wrote it
+    _, correct = evaluate_checkpoint_by_image(folder / "latest", "test", "cpu")
+    return {"results": results, "final state": _copy(last.model), "correct": correct}
 
 
 def _every_method(folder: Path, rank: int) -> dict[str, Any]:

@@ -42,10 +42,11 @@ class Home:
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, sweep: str, recipe: str = RECIPE) -> Path:
-        """Write a sweep file named ``e2e`` and its recipe."""
+        """Write a sweep file named ``e2e`` and its recipe; nothing stops early unless it says so."""
         (self.path / "recipe.yaml").write_text(recipe)
         file = self.path / "sweep.yaml"
-        file.write_text(f"version: 1\nname: e2e\nextends: recipe.yaml\n{sweep}")
+        stopping = "" if "early_stopping" in sweep else "early_stopping: null\n"
+        file.write_text(f"version: 1\nname: e2e\nextends: recipe.yaml\n{stopping}{sweep}")
         return file
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -161,6 +162,18 @@ def end_ray(folder: str) -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(own, timeout=10)
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str, times: int = 1) -> None:
+    """Read dated lines until so many of them hold the text; what follows stays to be read."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        times -= text in line
+        if times == 0:
+            return
+    pytest.fail(f"{text!r} never came:\n{''.join(seen)}")
 
 
 def free_port() -> int:

@@ -11,22 +11,11 @@ import pytest
 import torch
 
 from resnet_core import Recipe, fit
-from tests.e2e.conftest import Home, processes_of
+from tests.e2e.conftest import Home, processes_of, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
 RATES = "  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.001, 0.1]}\n"
-
-
-def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
-    """Read dated lines until one holds the text; the rest of them stay to be read."""
-    assert process.stderr is not None
-    seen = []
-    for line in process.stderr:
-        seen.append(line)
-        if text in line:
-            return
-    pytest.fail(f"{text!r} never came:\n{''.join(seen)}")
 
 
 def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_back(
@@ -35,9 +24,10 @@ def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_bac
     cluster = start_cluster(num_cpus=1)
     home.ray = cluster.ray
     file = home.write(
-        "space:\n  optimizer.decoupled_sgdw.learning_rate: {choice: [1e-5, 1e-6, 1e-7]}\n"
+        "space:\n  optimizer.decoupled_sgdw.learning_rate: {loguniform: [1e-7, 1e-5]}\n"
         "search: {algorithm: random, trials: 4, seed: 1}\n"
-        "early_stopping: {asha: {grace_period: 1ep, reduction_factor: 4}}\n"
+        "early_stopping:\n  fidelity: truncate\n"
+        "  asha: {grace_period: 1ep, reduction_factor: 4}\n"
     )
     out, _ = home.run("run", file, "-o", "json")
     trials = {trial["trial"]: trial for trial in json.loads(out)["trials"]}
@@ -117,7 +107,7 @@ def test_a_trial_that_raises_fails_alone_and_says_why(home: Home):
 def test_two_workers_train_one_trial_and_survive_one_that_raises(home: Home):
     # 15 does not split over two workers: both raise, Train starts them anew, the next trial runs.
     file = home.write(
-        "space: {train_batch_size: {choice: [15, 8]}}\n"
+        "space: {train_batch_size: {choice: [15, 8]}, seed: {choice: [1, 2]}}\n"
         "search: {algorithm: random, trials: 4, seed: 0}\n"
         "resources: {workers_per_trial: 2, cpus_per_worker: 1}\n"
     )

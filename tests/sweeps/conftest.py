@@ -1,7 +1,7 @@
 import pytest
 
 from resnet_core.yaml_source import InvalidFile
-from sweeps.spec import load_sweep
+from sweeps.loading import load_sweep
 from tests.sweeps.sweep_file import DESIGN, HEAD, RECIPE
 
 

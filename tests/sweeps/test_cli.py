@@ -58,7 +58,7 @@ def test_a_name_that_is_not_there_ends_with_status_6(sweeps, command):
 
 def test_help_and_validate_import_neither_torch_nor_ray_nor_mlflow():
     code = (
-        "import sys, sweeps.cli, sweeps.report, sweeps.results, sweeps.spec;"
+        "import sys, sweeps.cli, sweeps.answer.report, sweeps.answer.results, sweeps.spec;"
         "print([m for m in ('torch', 'ray', 'mlflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -176,3 +176,30 @@ def test_an_interrupt_wakes_a_waiting_trainable():
         assert await waiting == {"kind": "interrupted"}
 
     asyncio.run(scenario())
+
+
+def test_epochs_that_the_trainable_knows_are_gone_on_from_without_being_told_again():
+    async def scenario() -> None:
+        exchange = Exchange()
+        number = await exchange.start_trial("g", {**COMMAND, "after_epoch": 2})
+        assert await exchange.report("g", number, 2, epoch_item(2), last=False) is True
+        report = asyncio.create_task(exchange.report("g", number, 3, epoch_item(3), last=False))
+        assert await next_item(exchange, 2) == epoch_item(3)
+        assert not report.done()
+        report.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_an_interrupted_trainable_lets_no_worker_train_on():
+    async def scenario() -> None:
+        exchange = Exchange()
+        number = await exchange.start_trial("g", COMMAND)
+        report = asyncio.create_task(exchange.report("g", number, 1, epoch_item(1), last=False))
+        await next_item(exchange, 0)
+        await exchange.interrupt()
+        assert await next_item(exchange, 1) == {"kind": "interrupted"}
+        await exchange.close("g")
+        assert await report is False
+
+    asyncio.run(scenario())

@@ -5,9 +5,9 @@ import optuna
 import pytest
 from pydantic import ValidationError
 
-from sweeps.combinations import MAX_COMBINATIONS, points_to_check
-from sweeps.domains import read_domain
-from sweeps.space import Space, apply_overrides, label
+from sweeps.space.combinations import MAX_COMBINATIONS, points_to_check
+from sweeps.space.domains import canonical, read_domain
+from sweeps.space.space import CannotDerive, Space, apply_overrides, label
 
 RECIPE = {
     "model": {"name": "resnet18", "groups": 1},
@@ -206,3 +206,174 @@ def test_a_conditional_space_gives_no_key_without_its_condition_in_10000_samples
         point = space.assemble(lambda _, domain: rng.choice(domain.values_to_check())[1])
         assert ("b" in point) == (point["model.name"] == "resnet50")
         assert ("c" in point) == (point.get("b") == 4)
+
+
+COMPUTED = {
+    "lr": {"derive": "0.1 * batch / 64"},
+    "batch": {"choice": [64, 192]},
+    "groups": {"value": 4, "when": {"lr": 0.3}},
+    "seed": 7,
+}
+
+
+def test_fixed_and_derived_keys_come_after_what_they_look_at_and_stand_in_the_order_of_the_file():
+    space = space_of(**COMPUTED)
+    assert space.order == ["batch", "lr", "groups", "seed"]
+    assert space.suggest(fixed(batch=64)) == {"lr": 0.1, "batch": 64, "seed": 7}
+    assert list(space.suggest(fixed(batch=192)).items()) == [
+        ("lr", 0.3), ("batch", 192), ("groups", 4), ("seed", 7),
+    ]  # fmt: skip
+
+
+def test_a_formula_sees_the_recipe_and_into_sub_trees():
+    space = space_of(
+        optimizer={"choice": [{"sgd": {"learning_rate": "2e-1"}}, {"sgd": {"learning_rate": 3}}]},
+        x={"derive": "optimizer.sgd.learning_rate * model.groups"},
+    )
+    assert [point["x"] for point in points_to_check(space)] == [0.2, 3]
+
+
+def test_a_formula_sees_the_recipes_value_where_a_key_is_not_active():
+    space = space_of(
+        model__groups={"choice": [4], "when": {"model.name": "resnet50"}},
+        model__name={"choice": ["resnet18", "resnet50"]},
+        x={"derive": "model.groups * 10"},
+    )
+    assert [point["x"] for point in points_to_check(space)] == [10, 40]
+
+
+def test_a_point_without_a_value_for_a_formula_is_impossible():
+    space = space_of(x={"derive": "1 / (b - 4)"}, b={"choice": [4, 5]})
+    with pytest.raises(CannotDerive, match=r"x: 1 / \(b - 4\): divides by 0"):
+        space.suggest(fixed(b=4))
+    assert space.suggest(fixed(b=5)) == {"x": 1, "b": 5}
+
+
+def test_formulas_in_a_circle_are_refused():
+    space = space_of(a={"derive": "b + 1"}, b={"choice": [1], "when": {"a": 2}})
+    with pytest.raises(ValueError, match="depend on each other: a, b"):
+        _ = space.order
+
+
+def test_optuna_hears_of_sampled_keys_only():
+    space = space_of(**COMPUTED, s={"choice": [COSINE, STEPS]})
+    overrides = space.suggest(fixed(batch=192, s=canonical(COSINE)))
+    known = {**overrides, "elsewhere": 5}
+    assert space.parameters(known) == {"batch": 192, "s": canonical(COSINE)}
+    assert space.distributions(known) == {
+        "batch": optuna.distributions.CategoricalDistribution([64, 192]),
+        "s": optuna.distributions.CategoricalDistribution([canonical(COSINE), canonical(STEPS)]),
+    }
+
+
+def test_a_point_can_be_told_to_another_study_and_asked_for_again():
+    space = space_of(**NESTED, lr={"loguniform": [0.1, 10]}, q={"quniform": [0, 0.3, 0.1]})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=4))
+    for _ in range(20):
+        overrides = space.suggest(study.ask())
+        parameters = space.parameters(overrides)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=parameters, distributions=space.distributions(overrides), value=1.0
+            )
+        )
+        study.enqueue_trial(parameters)
+        assert space.suggest(study.ask()) == overrides
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_inside"),
+    [
+        ({"lr": 0.1, "batch": 64, "seed": 7}, True),
+        ({"batch": 64, "seed": 7, "lr": 0.1}, True),
+        ({"lr": 0.3, "batch": 192, "groups": 4, "seed": 7}, True),
+        ({}, False),
+        ({"lr": 0.1, "seed": 7}, False),
+        ({"lr": 0.1, "batch": 65, "seed": 7}, False),
+        ({"lr": 0.1, "batch": 64, "seed": 7, "other": 1}, False),
+        ({"lr": 0.2, "batch": 64, "seed": 7}, False),
+        ({"lr": 0.1, "batch": 64, "seed": 8}, False),
+        ({"lr": 0.1, "batch": 64, "groups": 4, "seed": 7}, False),
+    ],
+    ids=[
+        "first", "other order", "conditional", "trial 0", "key missing", "not listed", "another",
+        "not what the formula gives", "not the fixed value", "not active",
+    ],
+)  # fmt: skip
+def test_a_space_contains_exactly_what_it_can_suggest(overrides, is_inside):
+    assert space_of(**COMPUTED).contains(overrides) == is_inside
+
+
+def test_every_suggestion_lies_in_its_space():
+    space = space_of(**NESTED, **COMPUTED, q={"quniform": [0, 0.7, 0.1]}, n={"logint": [1, 99]})
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=4))
+    assert all(space.contains(space.suggest(study.ask())) for _ in range(100))
+
+
+def test_a_grid_goes_through_every_combination_once_the_last_key_fastest():
+    space = space_of(**NESTED, x={"derive": "b + 1"})
+    # c hangs on b and b on the model; x is 2 where b is the recipe's, which has none: no value.
+    points = list(space_of(**NESTED).grid_points(every_key=True))
+    assert points == [
+        {"model.name": "resnet18"},
+        {"b": 1, "model.name": "resnet50"},
+        {"c": 1, "b": 4, "model.name": "resnet50"},
+        {"c": 2, "b": 4, "model.name": "resnet50"},
+    ]
+    assert space_of(**NESTED).grid_size(every_key=True) == 4
+    assert [point["x"] for point in space.grid_points(every_key=True)] == [2, 5, 5]
+
+
+def test_grid_keys_alone_make_the_points_that_other_algorithms_go_round():
+    space = space_of(
+        lr={"loguniform": [0.1, 1]},
+        model__name={"grid": ["resnet18", "resnet50"]},
+        b={"grid": [1, 2], "when": {"half": 32}},
+        half={"derive": "batch / 2"},
+        batch={"grid": [64, 128]},
+    )
+    assert space.grid_keys == ["model.name", "b", "batch"]
+    points = list(space.grid_points())
+    assert points == [
+        {"model.name": "resnet18", "b": 1, "batch": 64},
+        {"model.name": "resnet18", "b": 2, "batch": 64},
+        {"model.name": "resnet18", "batch": 128},
+        {"model.name": "resnet50", "b": 1, "batch": 64},
+        {"model.name": "resnet50", "b": 2, "batch": 64},
+        {"model.name": "resnet50", "batch": 128},
+    ]
+    assert space.grid_size() == 6
+
+
+def test_a_point_of_a_partial_grid_leaves_the_rest_to_optuna():
+    space = space_of(lr={"uniform": [1, 2]}, b={"grid": [1, 2]}, x={"derive": "b * 2"})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for point in space.grid_points():
+        study.enqueue_trial(space.parameters(point))
+        overrides = space.suggest(study.ask())
+        assert (overrides["b"], overrides["x"]) == (point["b"], 2 * point["b"])
+        assert 1 <= overrides["lr"] <= 2
+
+
+def test_a_million_points_are_counted_without_being_made():
+    numbers = {"choice": list(range(1, 101))}
+    space = space_of(a=numbers, b={"int": [1, 100]}, c={"quniform": [0.01, 1, 0.01]})
+    assert space.grid_size(1, every_key=True) == 1_000_000  # after one combination
+
+
+def test_the_size_of_a_conditional_grid_is_the_number_of_its_points():
+    space = space_of(
+        **NESTED,
+        d={"choice": [1, 2, 3]},
+        e={"int": [1, 5], "when": {"c": 2}},
+        f={"choice": [1, 2], "when": {"d": [1, 3]}},
+    )
+    # resnet18, b=1, c=1 and c=2 with 5 e: 8; times d=1 and d=3 with 2 f each, d=2 with none: 5.
+    assert space.grid_size(every_key=True) == 40
+    points = list(space.grid_points(every_key=True))
+    assert len({canonical(point) for point in points}) == len(points) == 40
+
+
+def test_between_the_ends_of_a_range_formulas_are_tried_too():
+    space = space_of(lr={"uniform": [0, 4]}, x={"derive": "floor(lr)"})
+    assert {point["x"] for point in points_to_check(space)} == {0, 1, 2, 3, 4}

@@ -6,7 +6,7 @@ import sys
 import optuna
 import pytest
 
-from sweeps.spec import load_sweep
+from sweeps.loading import load_sweep
 from tests.sweeps.sweep_file import DESIGN, HEAD, RECIPE
 
 
@@ -30,7 +30,9 @@ def test_what_is_left_out_has_a_default(load):
     spec = load().spec
     assert (spec.objective.metric, spec.objective.mode) == ("val_accuracy", "max")
     assert (spec.search.algorithm, spec.search.seed) == ("tpe", 0)
-    assert spec.early_stopping is None
+    assert spec.early_stopping is not None
+    assert (spec.early_stopping.rule_name, spec.early_stopping.stretches) == ("asha", True)
+    assert (spec.constraints, spec.confirm) == ((), None)
     assert (spec.resources.workers_per_trial, spec.resources.reuse_workers) == (1, True)
     assert (spec.tracking.uri, spec.experiment_name, spec.storage.path) == (None, "quick", None)
 
@@ -42,6 +44,53 @@ def test_no_point_of_a_conditional_space_is_impossible_in_10000_samples(load):
         overrides = sweep.space.assemble(lambda _, domain: rng.choice(domain.values_to_check())[1])
         model = sweep.recipe_for(overrides).model
         assert model.name == "resnet50" or (model.groups, model.width_per_group) == (1, 64)
+
+
+EVERY_KIND = """\
+  model.name: {choice: [resnet18, resnet34, resnet50]}
+  model.groups: {choice: [1, 4], when: {model.name: [resnet50, resnet101]}}
+  model.width_per_group: {choice: [16, 64], when: {model.groups: 4}}
+  methods.stochastic_depth.drop_ratio: {quniform: [0, 0.5, 0.1], when: {model.width_per_group: 16}}
+  optimizer.decoupled_sgdw.learning_rate: {derive: 0.5 * train_batch_size / 64}
+  optimizer.decoupled_sgdw.weight_decay: {loguniform: [1e-5, 1e-3]}
+  optimizer.decoupled_sgdw.momentum: {uniform: [0.5, 0.95]}
+  train_batch_size: {grid: [64, 128, 256]}
+  max_duration: {choice: [6ep, 8ep]}
+  lr_schedulers.linear_warmup: {choice: [0ep, 1ep, 2ep]}
+  lr_schedulers.cosine_decay.T_max: {derive: max_duration - lr_schedulers.linear_warmup}
+  micro_batch_size: {derive: train_batch_size // 2, when: {train_batch_size: [128, 256]}}
+  eval_batch_size: {logint: [32, 512]}
+  seed: {int: [0, 999]}
+  methods.label_smoothing: {value: {smoothing: 0.05}, when: {micro_batch_size: 128}}
+  precision: bf16
+"""
+
+
+def test_no_point_of_a_space_of_every_kind_is_impossible_in_10000_samples(load):
+    sweep = load(EVERY_KIND, recipe=RECIPE + "methods: {stochastic_depth: {}}\n")
+    rng = random.Random(0)
+    kinds = {domain.kind for domain in sweep.space.domains.values()}
+    assert kinds >= {"choice", "grid", "uniform", "loguniform", "quniform", "int", "logint",
+                     "value", "derive"}  # fmt: skip
+    seen = set()
+    for _ in range(10_000):
+        overrides = sweep.space.assemble(lambda _, domain: domain.draw(rng))
+        recipe = sweep.recipe_for(overrides)
+        _, decay = recipe.lr_schedulers.decay
+        length = recipe.lr_schedulers.linear_warmup.value + decay.T_max.value
+        assert (length, recipe.max_duration.unit) == (recipe.max_duration.value, "ep")
+        assert recipe.optimizer.settings.learning_rate == recipe.train_batch_size / 128
+        assert recipe.model.name == "resnet50" or "model.groups" not in overrides
+        seen |= set(overrides)
+    assert seen == set(sweep.space)
+
+
+def test_a_sweep_of_every_kind_reads_back_from_its_resolved_file(load, tmp_path):
+    sweep = load(EVERY_KIND, recipe=RECIPE + "methods: {stochastic_depth: {}}\n")
+    (tmp_path / "resolved.yaml").write_text(sweep.resolved_yaml())
+    again = load_sweep(tmp_path / "resolved.yaml")
+    assert again.digest() == sweep.digest()
+    assert again.space.domains == sweep.space.domains
 
 
 def test_what_optuna_suggests_is_possible(load):
@@ -106,6 +155,26 @@ def test_numbers_written_as_text_reach_a_choice_as_numbers(load):
     assert sweep.space.domains[path].choice == (0.0001, 0.0005)
 
 
+def test_numbers_written_as_text_reach_every_kind_as_numbers(load):
+    sweep = load(
+        "  optimizer.decoupled_sgdw.weight_decay: {grid: ['1e-4', 5e-4]}\n"
+        "  optimizer.decoupled_sgdw.momentum: '9e-1'\n"
+        "  optimizer.decoupled_sgdw.learning_rate: {quniform: ['1e-1', '5e-1', '1e-1']}\n"
+        "  seed: {value: '5', when: {optimizer.decoupled_sgdw.weight_decay: '1e-4'}}\n"
+    )
+    assert sweep.space.assemble(lambda _, domain: domain.nth_value(0)) == {
+        "optimizer.decoupled_sgdw.weight_decay": 0.0001,
+        "optimizer.decoupled_sgdw.momentum": 0.9,
+        "optimizer.decoupled_sgdw.learning_rate": 0.1,
+        "seed": 5,
+    }
+
+
+def test_trial_0_is_the_recipe_although_keys_are_fixed(load):
+    sweep = load("  seed: 5\n  model.name: {choice: [resnet34]}\n")
+    assert sweep.recipe_for({}).seed == sweep.recipe.seed == 0
+
+
 def test_every_problem_of_both_files_is_told_at_once(problems):
     head = (
         "version: 2\n"
@@ -115,7 +184,7 @@ def test_every_problem_of_both_files_is_told_at_once(problems):
         "objective: {metric: accuracy}\n"
         "resources: {cpus_per_worker: 0, workers_per_trial: true}\n"
         "early_stopping: {asha: {grace_period: 1.5ep, reduction_factor: 1}}\n"
-        "budget: {trials: 4}\n"
+        "budget: {trails: 4}\n"
         "space:\n"
     )
     space = "  model.name: {choice: []}\n  learning_rate: {uniform: [1, 2]}\n"
@@ -124,7 +193,7 @@ def test_every_problem_of_both_files_is_told_at_once(problems):
     assert [place(one) for one in found] == [
         "recipe.yaml:8:15", "sweep.yaml:1:10", "sweep.yaml:2:7", "sweep.yaml:4:18",
         "sweep.yaml:4:21", "sweep.yaml:5:21", "sweep.yaml:6:30", "sweep.yaml:6:52",
-        "sweep.yaml:7:39", "sweep.yaml:7:64", "sweep.yaml:8:1", "sweep.yaml:10:24",
+        "sweep.yaml:7:39", "sweep.yaml:7:64", "sweep.yaml:8:10", "sweep.yaml:10:24",
         "sweep.yaml:11:3",
     ]  # fmt: skip
     assert "did you mean 'val_accuracy'" in found[5]
@@ -221,9 +290,10 @@ def test_a_missing_recipe_is_told_where_it_is_named(problems):
     )
 
 
-def test_a_sweep_cannot_extend_a_sweep(problems):
-    (found,) = problems(head=HEAD.replace("recipe.yaml", "sweep.yaml"))
-    assert found == "sweep.yaml:3:10: extends: sweep.yaml is a sweep file, not a recipe"
+def test_a_sweep_cannot_extend_a_sweep(problems, tmp_path):
+    (tmp_path / "other.yaml").write_text(HEAD + DESIGN)
+    (found,) = problems(head=HEAD.replace("recipe.yaml", "other.yaml"))
+    assert found == "sweep.yaml:3:10: extends: other.yaml is a sweep file, not a recipe"
 
 
 def test_an_empty_space_is_refused(problems):

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, SweepState, TrialRecord, home
+from sweeps.record import SweepState, TrialRecord
+from sweeps.spool import Spool
+from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, home
 
 RECORD = TrialRecord(7, "t0007 lr=0.8", "1f9c2a4b" + "0" * 56, {"a.b": 0.8})
 
@@ -67,3 +69,67 @@ def test_results_of_a_submitted_job_do_not_go_into_the_copy_that_ray_deletes(tmp
     assert home() == tmp_path
     monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "elsewhere"))
     assert home() == tmp_path / "elsewhere"
+
+
+def test_a_rung_s_schedule_lies_within_its_trial_and_a_confirmation_beside_the_trials(tmp_path):
+    folder = SweepFolder(tmp_path / "s")
+    trial = tmp_path / "s/trials/t0007-1f9c2a4b"
+    assert folder.training_folder(RECORD, None) == folder.trial_folder(RECORD) == trial
+    assert folder.training_folder(RECORD, 3) == trial / "rungs/ep0003"
+    copy = replace(RECORD, copy=2)
+    assert folder.trial_folder(copy) == tmp_path / "s/confirm/t0007-s2-1f9c2a4b"
+
+
+def test_confirmations_are_no_trials_and_are_ordered_by_trial_and_seed(tmp_path):
+    folder = SweepFolder(tmp_path / "s")
+    folder.create_trial(RECORD, "")
+    for index, copy in ((7, 2), (0, 2), (7, 1), (7, 10), (0, 1)):
+        folder.create_trial(replace(RECORD, index=index, copy=copy), "")
+    assert folder.read_records() == [RECORD]
+    assert [record.id for record in folder.read_confirmations()] == [
+        "t0000-s1", "t0000-s2", "t0007-s1", "t0007-s2", "t0007-s10",
+    ]  # fmt: skip
+
+
+def test_each_schedule_has_a_recipe_and_a_history_of_its_own(tmp_path):
+    folder = SweepFolder(tmp_path / "s")
+    folder.create_trial(RECORD, "whole: 1\n")
+    rung = folder.create_training(RECORD, 3, "rung: 1\n")
+    Spool(rung).append({"epoch": 1, "val_accuracy": 0.5})
+    assert (folder.trial_folder(RECORD) / "recipe.yaml").read_text() == "whole: 1\n"
+    assert (rung / "recipe.yaml").read_text() == "rung: 1\n"
+    assert folder.history(RECORD) == []
+    assert [point["epoch"] for point in folder.history(RECORD, 3)] == [1]
+
+
+def test_what_a_killed_driver_left_half_written_is_not_read(tmp_path):
+    folder = SweepFolder(tmp_path / "s")
+    folder.create_trial(RECORD, "")
+    (folder.trial_folder(RECORD) / ".trial.json.123").write_text('{"index"')
+    assert folder.read_records() == [RECORD]
+
+
+def test_the_state_comes_back_as_written(tmp_path):
+    folder = begun(tmp_path)
+    state = SweepState(
+        "a", "stopped", "t0003 failed (data): E", "budget: spent", 1.5, 2.5, 3,
+        {"top_k": 1, "seeds": 2}, {"t0001": {"accuracy": 0.5}},
+    )  # fmt: skip
+    assert folder.write_state(state) == folder.read_state() == state
+
+
+def test_without_any_sweep_a_name_that_is_not_there_is_answered_with_none(tmp_path):
+    with pytest.raises(SweepNotFound, match=r"no sweep 'a' in .*; there: none"):
+        SweepFolder.find(tmp_path, "a")
+
+
+def test_a_sweep_that_was_begun_is_found(tmp_path):
+    folder = begun(tmp_path)
+    assert SweepFolder.find(tmp_path, "s").path == folder.path
+
+
+def begun(root) -> SweepFolder:
+    folder = SweepFolder(root / "s")
+    folder.path.mkdir(exist_ok=True)
+    folder.write_state(SweepState(id="1"))
+    return folder

@@ -1,0 +1,47 @@
+"""Asking a running sweep to end, from elsewhere: by a file in its folder that its driver sees."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sweeps.interrupts import Interrupts
+from sweeps.storage import SweepFolder
+
+LOOK_SECONDS = 1.0
+_FILE_NAME = "cancel"
+
+
+def request(folder: SweepFolder) -> None:
+    """Ask the driver of this sweep, wherever it runs, to end it."""
+    (folder.path / _FILE_NAME).touch()
+
+
+@contextmanager
+def watching(folder: SweepFolder, interrupts: Interrupts) -> Iterator[None]:
+    """Interrupt the sweep once somebody asks for it while the block runs."""
+    file = folder.path / _FILE_NAME
+    file.unlink(missing_ok=True)  # meant for an earlier driver
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(LOOK_SECONDS):
+            if file.exists():
+                interrupts.cancel()
+                return
+
+    watcher = threading.Thread(target=look, name="cancel", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        file.unlink(missing_ok=True)
+
+
+def put_back_to_pending(folder: SweepFolder) -> None:
+    """What was running when its driver ended waits to be gone on with."""
+    for record in [*folder.read_records(), *folder.read_confirmations()]:
+        if record.status == "running":
+            folder.write_record(replace(record, status="pending"))

@@ -1,0 +1,114 @@
+"""Changing a sweep that was begun: more trials, another try, a variant of a trial, a confirmation.
+
+Each writes to the sweep's folder and starts nothing; running the sweep then goes on with it. Call
+them with the folder locked.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+
+from resnet_core import Recipe
+from resnet_core.dotted_paths import get_path
+from sweeps.admission import admit
+from sweeps.memory import Memory
+from sweeps.record import TrialRecord
+from sweeps.spec import Sweep
+from sweeps.storage import SweepFolder
+
+
+class TrialNotFound(LookupError):
+    """No trial of this name in the sweep."""
+
+
+class NothingToDo(ValueError):
+    """The change would change nothing."""
+
+
+def extend(sweep: Sweep, folder: SweepFolder, num_trials: int) -> None:
+    """Let the search go on for so many trials more.
+
+    Raises:
+        NothingToDo: If the sweep has no number of trials, so that only its budget ends it.
+    """
+    if sweep.num_trials is None:
+        raise NothingToDo(
+            "this sweep has no number of trials, its budget ends it: run it with a larger budget "
+            "under a name of its own"
+        )
+    state = folder.read_state()
+    folder.write_state(replace(state, extra_trials=state.extra_trials + num_trials, closed=None))
+
+
+def retry_failed(folder: SweepFolder) -> list[TrialRecord]:
+    """Put failed trials (and failed confirmations) back to pending; returns them.
+
+    They go on from their newest checkpoint. Infeasible trials are no failures of the machine and
+    stay as they are.
+    """
+    failed = [
+        record
+        for record in [*folder.read_records(), *folder.read_confirmations()]
+        if record.status == "failed"
+    ]
+    for record in failed:
+        again = replace(record, status="pending", reason=None, error=None, ended_at=None)
+        folder.write_record(again)
+    return failed
+
+
+def rerun(sweep: Sweep, folder: SweepFolder, trial_id: str, sets: Iterable[str]) -> TrialRecord:
+    """Add a trial that is another one with some values changed.
+
+    Args:
+        sweep: The sweep.
+        folder: Its folder.
+        trial_id: ``t0007``.
+        sets: ``a.b=v`` each, paths of the recipe, whether or not the space varies them.
+
+    Returns:
+        The new trial, pending or found infeasible.
+
+    Raises:
+        TrialNotFound: If there is no such trial; names the nearest.
+        InvalidFile: If a change is no possible recipe.
+        NothingToDo: If the recipe that comes out was trained already.
+    """
+    memory = Memory(sweep, folder)
+    known = {record.id: record for record in memory.records.values()}
+    if trial_id not in known:
+        near = get_close_matches(trial_id, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise TrialNotFound(f"{folder.name} has no trial {trial_id!r}{hint}")
+    sets, original = list(sets), known[trial_id]
+    recipe = Recipe.from_yaml(folder.trial_folder(original) / "recipe.yaml", sets).to_dict()
+    overrides = dict(original.overrides)
+    for one in sets:
+        path = re.split(r"=", one, maxsplit=1)[0].strip()
+        overrides = {key: v for key, v in overrides.items() if not key.startswith(f"{path}.")}
+        overrides[path] = get_path(recipe, path)
+    twin = memory.twin_of(sweep.recipe_for(overrides).digest())
+    if twin is not None:
+        raise NothingToDo(f"that is {twin.name}, which was tried already; change something else")
+    record = admit(
+        sweep, folder, memory, max(memory.records) + 1, overrides,
+        origin=f"rerun of {trial_id}",
+    )  # fmt: skip
+    if record.status == "pending" and sweep.num_trials is not None:
+        state = folder.read_state()
+        folder.write_state(replace(state, extra_trials=state.extra_trials + 1))
+    return record
+
+
+def confirm(sweep: Sweep, folder: SweepFolder, *, top_k: int, seeds: int) -> None:
+    """Ask for the best trials and the recipe to be trained with fresh seeds.
+
+    Raises:
+        NothingToDo: If no trial but the recipe has completed.
+    """
+    completed = Memory(sweep, folder).completed
+    if not any(record.index > 0 for record in completed):
+        raise NothingToDo("no trial but the recipe has completed its schedule yet")
+    state = folder.read_state()
+    folder.write_state(replace(state, confirm={"top_k": top_k, "seeds": seeds}))

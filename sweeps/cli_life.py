@@ -1,0 +1,252 @@
+"""The commands that run a sweep, go on with it, or change it: run, resume, extend, retry, ..."""
+
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sweeps.answer.results import SweepResult
+from sweeps.cli_options import (
+    DONE,
+    INTERRUPTED,
+    INVALID,
+    NONE_FINISHED,
+    REFUSED,
+    TOO_MANY_FAILED,
+    Output,
+    OutputOption,
+    Sets,
+    Storage,
+    SweepFile,
+    SweepName,
+    Verbose,
+    errors_to_status,
+    leave,
+    open_sweep,
+    print_result,
+    stderr,
+)
+from sweeps.display import display_for
+from sweeps.failures import last_line
+from sweeps.loading import load_sweep
+from sweeps.spec import Sweep
+from sweeps.storage import SweepFolder, storage_root
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    file: SweepFile,
+    sets: Sets = None,
+    output: OutputOption = Output.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Run a sweep; run the same file again to go on with it."""
+    with errors_to_status():
+        sweep = load_sweep(file, sets or [])
+        folder = SweepFolder(storage_root(sweep.spec.storage.path) / sweep.spec.name)
+        if folder.exists and (changes := sweep.changes_from(folder.sweep_file.read_text())):
+            leave(
+                REFUSED,
+                f"{folder.path} holds another sweep of this name:\n{changes}\n"
+                f"give this one a name of its own (--set name=...) or remove that folder",
+            )
+        _run(sweep, folder, output, verbose)
+
+
+@app.command()
+def resume(
+    name: SweepName,
+    storage: Storage = None,
+    output: OutputOption = Output.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Go on with a sweep that was interrupted."""
+    with errors_to_status():
+        _run(*open_sweep(name, storage), output, verbose)
+
+
+@app.command()
+def extend(
+    name: SweepName,
+    trials: Annotated[int, typer.Option(metavar="+N", min=1, help="How many more.")],
+    storage: Storage = None,
+    output: OutputOption = Output.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Add trials to a sweep; the searcher knows all trials before them."""
+    from sweeps.changes import extend
+
+    with errors_to_status():
+        sweep, folder = open_sweep(name, storage)
+        _run(sweep, folder, output, verbose, lambda: extend(sweep, folder, trials))
+
+
+@app.command()
+def retry(
+    name: SweepName,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Trials that failed; infeasible ones did not.")
+    ],
+    storage: Storage = None,
+    output: OutputOption = Output.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Train failed trials again, from their last checkpoint."""
+    from sweeps.changes import NothingToDo, retry_failed
+
+    with errors_to_status():
+        if not failed:
+            leave(INVALID, "say which trials: --failed")
+        sweep, folder = open_sweep(name, storage)
+
+        def change() -> None:
+            if not retry_failed(folder):
+                raise NothingToDo(f"no trial of {name} has failed")
+
+        _run(sweep, folder, output, verbose, change)
+
+
+@app.command()
+def rerun(
+    trial: Annotated[str, typer.Argument(metavar="SWEEP/TRIAL", help="As digits/t0007.")],
+    sets: Sets = None,
+    storage: Storage = None,
+    output: OutputOption = Output.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Train a variant of a trial, as a new trial of its sweep."""
+    from sweeps.changes import rerun
+
+    with errors_to_status():
+        name, _, trial_id = trial.rpartition("/")
+        if not name or not sets:
+            leave(INVALID, "write SWEEP/TRIAL --set a.b=v, as: rerun digits/t0007 --set seed=1")
+        sweep, folder = open_sweep(name, storage)
+        _run(sweep, folder, output, verbose, lambda: rerun(sweep, folder, trial_id, sets))
+
+
+@app.command()
+def confirm(
+    name: SweepName,
+    top_k: Annotated[int, typer.Option(min=1, help="Trials beside the recipe.")] = 2,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Fresh seeds of each.")] = 3,
+    storage: Storage = None,
+    output: OutputOption = Output.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Train the best trials and the recipe again with fresh seeds, and say who is better."""
+    from sweeps.changes import confirm
+
+    with errors_to_status():
+        sweep, folder = open_sweep(name, storage)
+        _run(
+            sweep,
+            folder,
+            output,
+            verbose,
+            lambda: confirm(sweep, folder, top_k=top_k, seeds=seeds),
+        )
+
+
+@app.command()
+def cancel(name: SweepName, storage: Storage = None) -> None:
+    """End a sweep, running or not; trials keep their last epoch's checkpoint, runs are closed."""
+    from sweeps import cancel
+
+    with errors_to_status():
+        sweep, folder = open_sweep(name, storage)
+        if folder.is_running:
+            cancel.request(folder)
+            typer.echo(f"{name}: asked its driver to end; waiting", err=True)
+            while folder.is_running:
+                time.sleep(cancel.LOOK_SECONDS)
+        else:
+            from sweeps.tracking import Tracker
+
+            with folder.locked():  # its driver was killed: close what that left open
+                state = folder.read_state()
+                if state.status != "finished":
+                    cancel.put_back_to_pending(folder)
+                    folder.write_state(replace(state, status="cancelled"))
+                    tracker = Tracker(sweep, folder)
+                    tracker.start()
+                    tracker.finish()
+    go_on = f"go on with: python -m sweeps resume {name}"
+    typer.echo(f"{name} is {folder.read_state().status}; {go_on}", err=True)
+
+
+def _run(
+    sweep: Sweep,
+    folder: SweepFolder,
+    output: Output,
+    verbose: bool,
+    change: Callable[[], Any] = lambda: None,
+) -> NoReturn:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    if verbose:
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "INFO")
+    elsewhere = (
+        f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
+    )
+    go_on = f"go on with: python -m sweeps resume {folder.name}{elsewhere}"
+    with folder.locked():
+        change()
+        from sweeps import launch
+        from sweeps.cluster import Refused
+
+        display = display_for(stderr())
+        launch.begin(folder, sweep)
+        try:
+            # Ray prints what its daemons complain of; stdout belongs to the answer.
+            with (
+                (folder.path / "ray.log").open("a") as log,
+                redirect_stdout(sys.stderr if verbose else log),
+            ):
+                result = launch.run(sweep, folder, display)
+        except Refused as error:
+            if not folder.read_records():  # nothing has begun, so nothing stays behind
+                shutil.rmtree(folder.path)
+            leave(REFUSED, str(error))
+        except KeyboardInterrupt:  # while Ray was starting or ending
+            leave(INTERRUPTED, f"interrupted; {go_on}")
+    print_result(result, folder, sweep, output)
+    _leave_as(result, go_on)
+
+
+def _leave_as(result: SweepResult, go_on: str) -> NoReturn:
+    """The exit status that the result deserves, with the first failure said once."""
+    state = result.state
+    failed = [row for row in result.rows if row.record.status == "failed"]
+    told = failed or [
+        row
+        for row in result.rows
+        if row.record.status == "infeasible" and row.record.reason != "constraint"
+    ]
+    if told and told[0].record.error:
+        record = told[0].record
+        again = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+        text = record.error if record in [row.record for row in failed] else last_line(record.error)
+        typer.echo(f"{record.name} {record.status}{again}:\n{text}", err=True)
+    if state.status in ("interrupted", "cancelled"):
+        leave(INTERRUPTED, f"{state.status}; {go_on}")
+    if state.status == "stopped":
+        status = NONE_FINISHED if result.best is None else TOO_MANY_FAILED
+        leave(status, f"the sweep was stopped: {state.reason}\nonce that is put right, {go_on}")
+    if result.best is None:
+        leave(NONE_FINISHED, "no trial finished")
+    if 2 * len(failed) > len(result.rows):
+        leave(TOO_MANY_FAILED, f"{len(failed)} of {len(result.rows)} trials failed")
+    raise typer.Exit(DONE)

@@ -1,0 +1,123 @@
+"""The Ray that a sweep runs on: one that is there already, or a private one that leaves nothing."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from sweeps.sections import ResourcesConfig
+
+_RAY_ENVIRONMENT = {
+    # Train's controller looks after its workers this often; 2 s by default.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Workers and trainables stay in the folder the driver was started in.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+_TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no csv, json, TensorBoard files: `spool.py`
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `_Interrupts` wakes the trainables first
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshot is not used
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class Refused(RuntimeError):
+    """The sweep cannot run here; says what is missing."""
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Connect to ``$RAY_ADDRESS``, or run a private Ray that leaves nothing behind."""
+    os.environ.update(_TUNE_ENVIRONMENT)
+    level = logging.INFO if logging.getLogger().isEnabledFor(logging.INFO) else logging.ERROR
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(level)
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        # Ray's job submission does not pass the address on; without it Train's helpers of the
+        # workers may find another Ray instance of the host.
+        env_vars = {**_RAY_ENVIRONMENT, "RAY_ADDRESS": address}
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": env_vars},
+                log_to_driver=False,
+                logging_level=level,
+            )
+        except ConnectionError as error:
+            raise Refused(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    os.environ.update(_RAY_ENVIRONMENT)
+    _remove_stale_folders()
+    folder = tempfile.mkdtemp(prefix=f"sweeps-{os.getpid()}-")
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=level,
+            _temp_dir=folder,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fitting_trials(resources: ResourcesConfig) -> int:
+    """How many trials run at a time: as many as asked for, or as fit into the cluster now.
+
+    Raises:
+        Refused: If not even one fits; names what is missing.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    # A worker lives on one node, so what counts is how many fit into each.
+    there = sum(_workers_on(node, resources) for node in nodes)
+    fitting = there // resources.workers_per_trial
+    if fitting == 0:
+        raise Refused(_missing(nodes, there, resources))
+    if resources.max_concurrent_trials == "auto":
+        return fitting
+    return min(resources.max_concurrent_trials, fitting)
+
+
+def _workers_on(node: dict[str, float], resources: ResourcesConfig) -> int:
+    counts = []
+    for name, amount in resources.per_worker.items():
+        there = node.get(name, 0.0)
+        # Ray never splits a share over two GPUs: of 0.6 one fits on each.
+        per_unit = int(1 / amount) if name == "GPU" and amount < 1 else 0
+        counts.append(int(there) * per_unit if per_unit else int(there / amount))
+    return min(counts)
+
+
+def _missing(nodes: list[dict[str, float]], there: int, resources: ResourcesConfig) -> str:
+    asked = " and ".join(f"{amount:g} {name}" for name, amount in resources.per_worker.items())
+    workers = resources.workers_per_trial
+    has = "; ".join(
+        ", ".join(f"{node.get(name, 0.0):g} {name}" for name in resources.per_worker)
+        for node in nodes
+    )
+    return (
+        f"a trial needs {workers} worker{'s' if workers > 1 else ''} of {asked} each, this Ray "
+        f"cluster has room for {there} (its nodes: {has}); change resources, or set RAY_ADDRESS to "
+        "a larger cluster"
+    )
+
+
+def _remove_stale_folders() -> None:
+    """Remove what the private Rays of killed drivers have left in the temporary folder."""
+    for folder in Path(tempfile.gettempdir()).glob("sweeps-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+            shutil.rmtree(folder, ignore_errors=True)

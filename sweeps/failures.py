@@ -1,0 +1,73 @@
+"""What follows from a trial that cannot be trained, by the kind of its failure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from resnet_core import Recipe
+from sweeps.record import TrialRecord
+
+SAME_FAILURES = 3
+"""As many first trials that all fail alike say that it is not the trials' fault."""
+
+_OF_THE_MACHINE = ("data", "storage")
+
+
+@dataclass(frozen=True)
+class Consequence:
+    """What to do.
+
+    Attributes:
+        changes: Of the trial's record.
+        again: Whether it is trained once more, from its newest checkpoint.
+        stop: Why the whole sweep ends; None if it goes on.
+    """
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
+    stop: str | None = None
+
+
+def consequence(record: TrialRecord, recipe: Recipe, failure: dict[str, Any]) -> Consequence:
+    """Judge one failure.
+
+    A loss that is not finite and a model that is too large are properties of the point: infeasible.
+    With ``micro_batch_size: auto`` the second is tried again with half as many images in memory.
+    Data that cannot be read, or a disk that cannot be written, would fail every other trial too.
+
+    Args:
+        record: The trial.
+        recipe: What it trained.
+        failure: ``reason`` and ``error``, and the ``micro_batch_size`` that was in use, if known.
+    """
+    reason, error = failure["reason"], failure["error"]
+    in_use = failure.get("micro_batch_size") or 1
+    if reason == "oom" and recipe.micro_batch_size == "auto" and in_use > 1:
+        return Consequence({"micro_batch_limit": in_use // 2}, again=True)
+    if reason in ("nan", "oom"):
+        return Consequence({"status": "infeasible", "reason": reason, "error": error})
+    changes = {"status": "failed", "reason": reason, "error": error}
+    if reason in _OF_THE_MACHINE:
+        return Consequence(changes, stop=f"{record.id} failed ({reason}): {last_line(error)}")
+    return Consequence(changes)
+
+
+def all_fail_alike(records: Iterable[TrialRecord]) -> str | None:
+    """Say so if the first trials that ended have all failed in one way; None if not."""
+    ended = [r for r in records if r.ended_at is not None and r.was_trained]
+    first = sorted(ended, key=lambda record: record.ended_at or 0.0)[:SAME_FAILURES]
+    kinds = {
+        (record.reason, last_line(record.error).partition(":")[0])
+        for record in first
+        if record.status in ("failed", "infeasible")
+    }
+    failed = sum(record.status in ("failed", "infeasible") for record in first)
+    if len(first) < SAME_FAILURES or failed < SAME_FAILURES or len(kinds) > 1:
+        return None
+    return f"the first {SAME_FAILURES} trials all failed alike: {last_line(first[0].error)}"
+
+
+def last_line(error: str | None) -> str:
+    """Of a traceback: the exception and what it says."""
+    lines = [line for line in (error or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no message"

@@ -1,0 +1,73 @@
+"""How long a sweep that runs will still take, by what its epochs have taken so far."""
+
+import math
+from collections.abc import Callable
+
+from sweeps.memory import Memory
+from sweeps.spec import Sweep
+from sweeps.spending import Budget, hours_per_worker_second
+
+
+class Forecast:
+    """Tells, at any moment, how far the sweep is and about when it ends.
+
+    Args:
+        sweep: The sweep.
+        memory: Its trials, as they are now.
+        epochs_to_come: Tells how many epochs of what has not begun yet are expected; infinite where
+            only a budget ends the sweep.
+        slots: Schedules that are trained at a time.
+        wall_seconds: Tells how long the sweep has taken, over all its drivers.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        memory: Memory,
+        *,
+        epochs_to_come: Callable[[], float],
+        slots: int,
+        wall_seconds: Callable[[], float],
+    ) -> None:
+        spec = sweep.spec
+        self._memory, self._slots = memory, slots
+        self._epochs_to_come, self._wall_seconds = epochs_to_come, wall_seconds
+        self._workers = spec.resources.workers_per_trial
+        self._rate = hours_per_worker_second(spec.resources)
+        self._budget = Budget(spec.budget, spec.resources, spec.objective)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long the sweep still takes, its budget considered; None before any epoch."""
+        ledger = self._memory.ledger
+        if not ledger.epochs:
+            return None
+        left = (ledger.epochs_left + self._epochs_to_come()) * ledger.seconds_per_epoch
+        seconds = left / self._workers / self._slots
+        if self._budget.hours is not None:
+            _, hours = self._budget.hours
+            seconds_in_budget = hours / self._rate - ledger.worker_seconds
+            seconds = min(seconds, seconds_in_budget / self._workers / self._slots)
+        if self._budget.config.wall_clock is not None:
+            limit = self._budget.config.wall_clock.seconds
+            seconds = min(seconds, limit - self._wall_seconds())
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+
+    def __str__(self) -> str:
+        """``about 12 min to go, 0.3 of 2 gpu_hours spent``; empty before the first epoch."""
+        parts = []
+        seconds = self.seconds_left
+        if seconds is not None:
+            parts.append(f"about {in_words(seconds)} to go")
+        if self._budget.hours is not None:
+            name, hours = self._budget.hours
+            spent = self._memory.ledger.worker_seconds * self._rate
+            parts.append(f"{spent:.2g} of {hours:g} {name} spent")
+        return ", ".join(parts)
+
+
+def in_words(seconds: float) -> str:
+    """A length of time with two digits or so: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
