@@ -8,11 +8,11 @@ _MOST_EXACT_DF = 1e4
 _SMALLEST = 1e-300
 
 
-@lru_cache
 CONFIDENCE = 0.95
 """Of every interval, unless told otherwise."""
 
 
+@lru_cache
 def student_t_quantile(df: float, confidence: float = CONFIDENCE) -> float:
     """The t with P(-t < T < t) = ``confidence``, to 1e-6 or better.
 
