@@ -6,7 +6,7 @@ picks the best score among those trained whole; its *regret* is how far the pick
 mean score over three seeds is below the best mean of all, in points (hundredths of accuracy).
 Random search at equal cost trains ``cost / epochs of a whole schedule`` of the same trials whole
 and picks in the same way; its expected regret is computed, not drawn. Run it with
-``make bench-search``; it trains nothing and takes ten seconds.
+``make bench-search``; it trains nothing and takes a quarter of a minute.
 """
 
 import argparse

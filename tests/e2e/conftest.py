@@ -42,7 +42,7 @@ class Home:
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, sweep: str, recipe: str = RECIPE) -> Path:
-        """Write a sweep file named ``e2e`` and its recipe; unless it says so, nothing stops early."""
+        """Write a sweep file ``e2e`` and its recipe; nothing stops early unless it says so."""
         (self.path / "recipe.yaml").write_text(recipe)
         file = self.path / "sweep.yaml"
         stopping = "" if "early_stopping" in sweep else "early_stopping: null\n"

@@ -93,6 +93,7 @@ def test_points_that_were_refused_without_training_do_not_count():
     refused = record(0, status="infeasible", reason="constraint", error="E: no", ended_at=0.5)
     records = [refused, *(failed(i, "E: no") for i in (1, 2))]
     assert all_fail_alike(records) is None
+    assert all_fail_alike([*records, failed(3, "E: no")]) is not None
 
 
 def test_one_success_among_the_first_three_means_it_is_the_trials_fault():

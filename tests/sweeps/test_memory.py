@@ -202,6 +202,14 @@ def test_a_rung_s_schedule_is_not_compared_with_the_middle_of_a_longer_one(memor
     assert one.without_improvement == 1
 
 
+def test_of_a_whole_schedule_that_failed_on_its_way_only_the_rungs_are_compared(memory):
+    one = memory(STRETCH)
+    add(one, 1, rungs=[{"epochs": 1, "value": 0.5}], status="stopped_early", ended_at=1.0)
+    rungs = [{"epochs": 1, "value": 0.4}]
+    add(one, 2, {1: 0.3, 5: 0.7}, rungs=rungs, status="failed", ended_at=2.0)
+    assert one.without_improvement == 1
+
+
 # ---- what Optuna is told -------------------------------------------------------------------------
 
 

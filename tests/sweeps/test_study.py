@@ -243,6 +243,16 @@ def test_impossible_points_are_left_out(sweep, algorithm, impossible_above):
         assert len({str(one) for one in found}) == 12
 
 
+def test_qmc_leaves_impossible_points_of_its_sequence_out_and_takes_the_next(
+    sweep, impossible_above
+):
+    what = sweep("qmc", space=WIDE)
+    sequence = suggestions(what, 25)[1:]  # the first point is drawn at random
+    impossible_above(0.75)
+    found = suggestions(what, 10)[1:]
+    assert found == [point for point in sequence if point[OTHER] <= 0.75][:9]
+
+
 def test_a_space_without_a_possible_point_is_an_error_and_no_endless_loop(sweep, impossible_above):
     what = sweep("qmc", space=WIDE)
     impossible_above(0.4)
