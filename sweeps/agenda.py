@@ -130,6 +130,8 @@ class Agenda:
         begun = len(self._memory.confirmations) * whole_epochs(self._sweep.recipe)
         confirm = self._confirm_epochs - begun
         trials = 0.0 if self.closed is not None else self._limit - self._memory.num_trained
+        if trials == math.inf:
+            return math.inf
         begun = max(1, self._memory.num_trained)
         per_trial = (self._memory.ledger.epochs + self._memory.ledger.epochs_left) / begun
         return max(0.0, trials) * per_trial + max(0.0, confirm)

@@ -4,7 +4,6 @@ Each writes to the sweep's folder and starts nothing; running the sweep then goe
 them with the folder locked.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
@@ -84,10 +83,15 @@ def rerun(sweep: Sweep, folder: SweepFolder, trial_id: str, sets: Iterable[str])
     sets, original = list(sets), known[trial_id]
     recipe = Recipe.from_yaml(folder.trial_folder(original) / "recipe.yaml", sets).to_dict()
     overrides = dict(original.overrides)
-    for one in sets:
-        path = re.split(r"=", one, maxsplit=1)[0].strip()
+    changed = [one.partition("=")[0].strip() for one in sets]
+    for path in changed:
         overrides = {key: v for key, v in overrides.items() if not key.startswith(f"{path}.")}
         overrides[path] = get_path(recipe, path)
+    # What a formula makes of the changed values follows, unless it was itself set by hand.
+    overrides = {
+        key: overrides[key] if key in changed else value
+        for key, value in sweep.space.recomputed(overrides).items()
+    }
     twin = memory.twin_of(sweep.recipe_for(overrides).digest())
     if twin is not None:
         raise NothingToDo(f"that is {twin.name}, which was tried already; change something else")
@@ -105,10 +109,12 @@ def confirm(sweep: Sweep, folder: SweepFolder, *, top_k: int, seeds: int) -> Non
     """Ask for the best trials and the recipe to be trained with fresh seeds.
 
     Raises:
-        NothingToDo: If no trial but the recipe has completed.
+        NothingToDo: If the recipe, or any trial but it, has not completed.
     """
     completed = Memory(sweep, folder).completed
     if not any(record.index > 0 for record in completed):
         raise NothingToDo("no trial but the recipe has completed its schedule yet")
+    if not any(record.index == 0 for record in completed):
+        raise NothingToDo("the recipe, to compare with, has not completed its schedule")
     state = folder.read_state()
     folder.write_state(replace(state, confirm={"top_k": top_k, "seeds": seeds}))

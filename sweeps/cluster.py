@@ -27,6 +27,9 @@ _TUNE_ENVIRONMENT = {
 }
 
 
+_DUST = 1e-9  # 33 / 1.1 is 29.999999999999996
+
+
 class Refused(RuntimeError):
     """The sweep cannot run here; says what is missing."""
 
@@ -97,7 +100,7 @@ def _workers_on(node: dict[str, float], resources: ResourcesConfig) -> int:
         there = node.get(name, 0.0)
         # Ray never splits a share over two GPUs: of 0.6 one fits on each.
         per_unit = int(1 / amount) if name == "GPU" and amount < 1 else 0
-        counts.append(int(there) * per_unit if per_unit else int(there / amount))
+        counts.append(int(there) * per_unit if per_unit else int(there / amount + _DUST))
     return min(counts)
 
 

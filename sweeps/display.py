@@ -115,6 +115,7 @@ class LivePanel(Display):
         self._running: dict[str, tuple[TrialRecord, dict[str, Any]]] = {}
         self._result = read_result(folder, sweep)
         self._folder, self._sweep = folder, sweep
+        self._is_stale, self._next_reading = False, 0.0
         self._started = time.monotonic() - self._result.state.wall_seconds
         with Live(
             get_renderable=self._render,
@@ -136,9 +137,18 @@ class LivePanel(Display):
     def ended(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         """A trial has ended."""
         self._running.pop(record.id, None)
-        self._result = read_result(self._folder, self._sweep)
+        self._is_stale = True
+
+    def _refresh(self) -> None:
+        """Read the sweep's folder again, which takes the longer the more trials there are."""
+        now = time.monotonic()
+        if self._is_stale and now > self._next_reading:
+            self._is_stale = False
+            self._result = read_result(self._folder, self._sweep)
+            self._next_reading = now + 10 * (time.monotonic() - now)
 
     def _render(self) -> RenderableType:
+        self._refresh()
         trials = _trials(self._result, self._sweep)
         ended = sum(
             row.record.was_trained and (row.record.ended or row.record.status == "paused")

@@ -147,6 +147,8 @@ def _tune(
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     gang = GangConfig(exchange, spec.resources, spec.objective, scratch)
 
+    recorder = Recorder(sweep, memory, agenda, search, display, interrupts.stop)
+
     def name(trial: Any) -> str:
         rung = trial.config["rung"]
         return f"t{trial.config['index']:04d}" + (f"-ep{rung:04d}" if rung else "")
@@ -166,7 +168,7 @@ def _tune(
         run_config=tune.RunConfig(
             name=f"tune-{uuid.uuid4().hex[:8]}",
             storage_path=str(scratch),
-            callbacks=[Recorder(sweep, memory, agenda, search, display, interrupts.stop)],
+            callbacks=[recorder],
             failure_config=tune.FailureConfig(max_failures=TRIES_PER_TRIAL - 1),
             # Checkpoints are the workers' business; Tune has none to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -180,4 +182,6 @@ def _tune(
         interrupts.exchange = None
         remove_abandoned_gangs(exchange)
         shutil.rmtree(scratch, ignore_errors=True)
+    if recorder.error is not None:
+        raise recorder.error
     return agenda.closed or "all trials"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,20 @@ from sweeps.memory import Memory
 from sweeps.record import TrialRecord
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
+
+
+def _stopping_at_errors(method: Callable[..., None]) -> Callable[..., None]:
+    """Let an error end the sweep, which Tune would take for the trial's own and retry."""
+
+    @wraps(method)
+    def guarded(self: "Recorder", *args: Any, **kwargs: Any) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  the driver raises it again
+            self.error = self.error or error
+            self.stop(f"{type(error).__name__}: {error}")
+
+    return guarded
 
 
 class Recorder(tune.Callback):
@@ -41,10 +56,12 @@ class Recorder(tune.Callback):
         stop: Callable[[str], None],
     ) -> None:
         self._sweep, self._memory, self._agenda = sweep, memory, agenda
-        self._search, self._display, self._stop = search, display, stop
+        self._search, self._display, self.stop = search, display, stop
         self._metric = sweep.spec.objective.metric
         self._workers = sweep.spec.resources.workers_per_trial
         self._started: dict[str, float] = {}
+        self.error: Exception | None = None
+        """What went wrong here, of which Tune would say that the trial has failed."""
 
     def __getstate__(self) -> dict[str, object]:
         """Tune pickles its callbacks for a restore that is not used here; there is no state."""
@@ -62,6 +79,7 @@ class Recorder(tune.Callback):
         self._memory.ledger.worker_seconds += seconds
         return seconds
 
+    @_stopping_at_errors
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It runs, for the first time or again."""
         self._started[trial.trial_id] = time.monotonic()
@@ -71,6 +89,7 @@ class Recorder(tune.Callback):
         if begins:
             self._display.started(record)
 
+    @_stopping_at_errors
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -83,12 +102,14 @@ class Recorder(tune.Callback):
         if record.start_seconds is None and record.suggested_at and first_step_at:
             changes["start_seconds"] = first_step_at - record.suggested_at
         ledger = self._memory.ledger
-        ledger.epochs += 1
+        if first_step_at:  # an epoch of before a restart is told again, with no step of its own
+            ledger.epochs += 1
         ledger.running[assignment.key] = result["num_epochs"] - result["epoch"]
         if assignment.rung is None and not record.copy:
             self._memory.curves[record.index][result["epoch"]] = float(result[self._metric])
         self._display.epoch(self._memory.write(record, **changes), result)
 
+    @_stopping_at_errors
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It has trained its last epoch, was stopped, has failed, or the sweep is interrupted."""
         match trial.last_result:
@@ -98,7 +119,11 @@ class Recorder(tune.Callback):
                 self._failed(trial, failure)
             case _:
                 self._close(trial)  # interrupted: a resume goes on with it
+        # Tune keeps 40 kB a trial of statistics that nobody asks for.
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
 
+    @_stopping_at_errors
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its gang or its trainable died, for the last time that Tune tries again."""
         file = trial.error_file
@@ -142,4 +167,4 @@ class Recorder(tune.Callback):
         self._display.ended(record, {})
         reason = follows.stop or all_fail_alike(self._memory.records.values())
         if reason is not None:
-            self._stop(reason)
+            self.stop(reason)

@@ -20,7 +20,7 @@ of one. Reading needs neither Ray nor MLflow.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -158,21 +158,22 @@ class SweepFolder:
         file = self.trial_folder(record) / "trial.json"
         write_atomically(file, json.dumps(asdict(record), indent=1))
 
-    def read_records(self) -> list[TrialRecord]:
-        """Every trial of the search, by index."""
-        return _read_records(self.trials_path)
+    def read_records(self, skip: Container[Path] = ()) -> list[TrialRecord]:
+        """Every trial of the search, by index, but those whose folders are to be skipped."""
+        return _read_records(self.trials_path, skip)
 
-    def read_confirmations(self) -> list[TrialRecord]:
-        """Every training with a fresh seed, by the trial's index and its seed."""
-        return _read_records(self.path / "confirm")
+    def read_confirmations(self, skip: Container[Path] = ()) -> list[TrialRecord]:
+        """Every training with a fresh seed, by the trial's index and its seed; likewise."""
+        return _read_records(self.path / "confirm", skip)
 
     def history(self, record: TrialRecord, rung: int | None = None) -> list[dict[str, Any]]:
         """The epochs of the whole schedule, or of a rung's, oldest first."""
         return Spool(self.training_folder(record, rung)).read()[0]
 
 
-def _read_records(folder: Path) -> list[TrialRecord]:
-    found = [read_record(file.parent) for file in folder.glob("t*/trial.json")]
+def _read_records(folder: Path, skip: Container[Path]) -> list[TrialRecord]:
+    folders = [file.parent for file in folder.glob("t*/trial.json")]
+    found = [read_record(path) for path in folders if path not in skip]
     return sorted(found, key=lambda record: (record.index, record.copy))
 
 

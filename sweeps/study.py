@@ -137,21 +137,25 @@ class Suggester:
             for one in seen
             if one.record.index > 0 and self._sweep.space.contains(one.record.overrides)
         ]
+        worst = self._worst(inside)
+        is_constrained = bool(self._sweep.spec.constraints) or any(
+            one.record.status == "infeasible" for one in inside
+        )
         for one in inside:
-            study.add_trial(self._frozen(one, inside))
+            study.add_trial(self._frozen(one, worst, is_constrained))
         for key, value in next(
             (o.record.sampler["study"] for o in reversed(inside) if o.record.sampler), {}
         ).items():
             study._storage.set_study_system_attr(study._study_id, key, value)
         return study
 
-    def _frozen(self, one: Seen, inside: list[Seen]) -> FrozenTrial:
+    def _frozen(self, one: Seen, worst: list[float], is_constrained: bool) -> FrozenTrial:
         record, space = one.record, self._sweep.space
         state = _STATES[record.status]
         finite = {epoch: value for epoch, value in one.curve.items() if math.isfinite(value)}
         values: list[float] | None = None
         if record.status == "infeasible":
-            values = self._worst(inside)
+            values = worst
         elif state is TrialState.COMPLETE:
             last = one.curve[max(one.curve)] if one.curve else math.nan
             known = [float(cost) for cost in one.costs if cost is not None]
@@ -161,7 +165,7 @@ class Suggester:
         constraints = record.violations
         if record.status == "infeasible" and record.reason != "constraint":
             constraints = {**constraints, "trains": 1.0}
-        elif self._sweep.spec.constraints or any(o.record.status == "infeasible" for o in inside):
+        elif is_constrained:
             # NSGA-II wants every constraint of every trial.
             constraints = {**constraints, "trains": 0.0}
         return create_trial(

@@ -9,22 +9,20 @@ point per (run, metric, timestamp, step, value).
 
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sweeps.answer.results import best_epoch, varied_values
 from sweeps.mark import Mark
 from sweeps.record import TrialRecord
-from sweeps.space.domains import canonical
-from sweeps.space.space import short_value
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
-from sweeps.tracking_store import artifact_location, opening, tracking_uri
+from sweeps.tracking_store import artifact_location, opening, param_key, param_value, tracking_uri
 
 SHIP_SECONDS = 1.0
 METRICS = (
@@ -66,6 +64,7 @@ class Tracker:
         self._experiment_id = ""
         self._parent_run_id = ""
         self._complaints: set[str] = set()
+        self._mirrored: set[Path] = set()  # folders of trials that have ended, here and there
         self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
 
     def start(self) -> None:
@@ -90,7 +89,10 @@ class Tracker:
 
     def _ship_all(self, *, last: bool) -> bool:
         steps = [self._connect] if not self._parent_run_id else []
-        records = [*self._folder.read_records(), *self._folder.read_confirmations()]
+        records = [
+            *self._folder.read_records(self._mirrored),
+            *self._folder.read_confirmations(self._mirrored),
+        ]
         steps += [partial(self._ship, record, last=last) for record in records]
         steps += [self._close_parent] if last else []
         complete = True
@@ -192,6 +194,8 @@ class Tracker:
         # A trial that waits for its promotion waits in vain once the driver ends.
         status = "interrupted" if last and record.status in ("paused", "pending") else record.status
         if mark.status == status:
+            if record.ended:
+                self._mirrored.add(folder)
             return
         if record.ended:
             self._close_run(record, mark.run_id)
@@ -255,7 +259,7 @@ class Tracker:
         model = self._sweep.recipe_for(record.overrides).model.model_dump(mode="json")
         params = {f"model.{key}": value for key, value in model.items()}
         params |= varied_values(self._sweep, record.overrides)
-        return {_param_key(key): _param_value(value) for key, value in params.items()}
+        return {param_key(key): param_value(value) for key, value in params.items()}
 
     def _close_run(self, record: TrialRecord, run_id: str) -> None:
         folder = self._folder.trial_folder(record)
@@ -286,14 +290,3 @@ def _entities(points: list[dict[str, Any]], steps_before: int) -> list[Any]:
         for name in METRICS
         if name in point  # raw_val_* is there only with EMA
     ]
-
-
-def _param_key(key: str) -> str:
-    return re.sub(r"[^\w\-. /:]", "_", key)
-
-
-def _param_value(value: Any) -> str:
-    """One text per value: 0.1 and 0.10 are the same number, and MLflow refuses a changed param."""
-    if isinstance(value, dict):
-        return short_value(value)
-    return value if isinstance(value, str) else canonical(value)

@@ -2,10 +2,14 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from sweeps.space.domains import canonical
+from sweeps.space.labels import short_value
 from sweeps.storage import home
 
 
@@ -37,3 +41,15 @@ def opening(uri: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def param_key(key: str) -> str:
+    """A recipe path as MLflow takes it for a parameter's name."""
+    return re.sub(r"[^\w\-. /:]", "_", key)
+
+
+def param_value(value: Any) -> str:
+    """One text per value: 0.1 and 0.10 are the same number, and MLflow refuses a changed param."""
+    if isinstance(value, dict):
+        return short_value(value)
+    return value if isinstance(value, str) else canonical(value)

@@ -14,7 +14,8 @@ def test_a_submitted_sweep_runs_to_its_end_and_is_tracked(tmp_path, start_cluste
     cluster = start_cluster(num_cpus=2, SWEEPS_HOME=str(tmp_path))
     command = f"ray job submit --address {cluster.dashboard} --working-dir . --submission-id e2e --"
     command += " python -m sweeps run configs/sweeps/digits_quickstart.yaml"
-    command += " --set search.trials=2 --set max_duration=3ep"
+    command += " --set search.trials=2 --set max_duration=3ep --set confirm=null"
+    command += " --set early_stopping=null"
     done = subprocess.run(
         command.split(), cwd=REPOSITORY, env=cluster.environment, capture_output=True, text=True,
         timeout=280, check=False,

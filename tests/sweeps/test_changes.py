@@ -236,3 +236,10 @@ def test_with_nothing_but_the_recipe_completed_there_is_nothing_to_confirm(drive
     one.run()
     with pytest.raises(NothingToDo, match="no trial but the recipe has completed"):
         confirm(one.sweep, one.folder, top_k=1, seeds=2)
+
+
+def test_without_the_recipe_s_own_result_a_confirmation_is_refused(driver):
+    one = driver(failing=("t0000",))
+    one.run()
+    with pytest.raises(NothingToDo, match="the recipe, to compare with, has not completed"):
+        confirm(one.sweep, one.folder, top_k=1, seeds=2)

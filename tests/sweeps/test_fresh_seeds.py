@@ -53,6 +53,15 @@ def test_the_best_trials_and_the_recipe_are_trained_seed_by_seed_with_the_same_s
     ]  # fmt: skip
 
 
+def test_confirmations_are_trained_in_all_slots_at_a_time(driver):
+    one = driver("confirm: {top_k: 1, seeds: 2}\n")
+    one.run(4)
+    assert [one.start().key for _ in range(4)] == [
+        "t0000-s1@whole", "t0003-s1@whole", "t0000-s2@whole", "t0003-s2@whole",
+    ]  # fmt: skip
+    assert one.agenda.next() is None
+
+
 def test_a_confirmation_differs_from_its_trial_in_nothing_but_the_seed(driver):
     one = driver("confirm: {top_k: 1, seeds: 2}\n")
     one.run()

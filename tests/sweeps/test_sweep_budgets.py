@@ -144,17 +144,36 @@ def test_a_target_ends_the_sweep_at_once(sweep, tmp_path):
 
 
 def test_a_target_ends_promotions_too(sweep, tmp_path):
-    # Six trials at rung 1: the second promotion is earned when trial 1 has reached the target.
-    values = {0: 0.1, 1: 0.95, 2: 0.2, 3: 0.3}
+    # Of 3 epochs, with a rung of 1. While trial 1 trains its whole schedule, three more end the
+    # rung, so that the second best of six, trial 3, has earned its own when the target is reached.
+    values = {0: 0.1, 1: 0.95, 2: 0.2, 3: 0.3, 4: 0.2, 5: 0.2, 6: 0.2}
     driver = Driver(
-        sweep("search: {algorithm: random, trials: 4}\nbudget: {target: 0.9}\n" + STRETCH),
+        sweep(f"{RANDOM}budget: {{target: 0.9}}\n{STRETCH}", recipe=RECIPE.replace("9ep", "3ep")),
         begin(tmp_path / "a"),
         lambda r, n, e: values[r.index],
+        slots=2,
     )
-    keys = driver.run()
-    assert keys[-1] == "t0001@whole"
+    driver.run(4)
+    promoted = driver.start()
+    assert promoted.key == "t0001@whole"
+    driver.run(3)
+    driver.train(promoted)
+    assert driver.run() == []
     assert driver.statuses["t0003"] == "stopped_early"
     assert driver.agenda.closed == "budget: val_accuracy 0.95 has reached the target 0.9"
+
+
+def test_a_promotion_without_room_is_the_one_that_is_made_up_for_at_the_end(sweep, tmp_path):
+    # Trial 2 has earned the rung of 3 when the clock has run out: it becomes the candidate.
+    values = {0: 0.9, 1: 0.3, 2: 0.5, 3: 0.4}
+    driver = Driver(
+        sweep(f"{RANDOM}budget: {{wall_clock: 100sec}}\n{STRETCH}"),
+        begin(tmp_path / "a"),
+        lambda r, n, e: values[r.index],
+        wall_seconds=lambda: 1000.0 if 3 in driver.memory.records else 0.0,
+    )
+    assert driver.run()[4:] == ["t0002@3", "t0002@whole"]
+    assert driver.agenda.closed is not None
 
 
 def test_a_rung_s_value_reaches_no_target(sweep, tmp_path):
