@@ -23,7 +23,7 @@ from sweeps.storage import SweepFolder
 from sweeps.study import Suggester
 from sweeps.sweep_checks import whole_epochs
 
-MAX_FRUITLESS = 200
+MAX_FRUITLESS = 50
 """Suggestions in a row that are infeasible or known already, before the space counts as used up."""
 
 
@@ -54,6 +54,7 @@ class Agenda:
         self._rule, self._slots, self._wall_seconds = promotions, slots, wall_seconds
         self._budget = Budget(spec.budget, spec.resources, spec.objective)
         self._suggester = Suggester(sweep)
+        self._num_points = sweep.num_points
         self._confirm = state.confirm or (spec.confirm.model_dump() if spec.confirm else None)
         self._limit = math.inf
         if sweep.num_trials is not None:
@@ -106,7 +107,10 @@ class Agenda:
         if found is not None:
             return found
         self._stop_what_waits()
-        return self._next_confirmation()
+        found = self._next_confirmation()
+        if found is None and self._running:
+            return "wait"  # one that runs out of memory is tried again
+        return found
 
     @property
     def has_more(self) -> bool:
@@ -127,22 +131,21 @@ class Agenda:
     @property
     def epochs_to_come(self) -> float:
         """Epochs expected of what has not begun; infinite where only a budget ends the sweep."""
-        begun = len(self._memory.confirmations) * whole_epochs(self._sweep.recipe)
-        confirm = self._confirm_epochs - begun
         trials = 0.0 if self.closed is not None else self._limit - self._memory.num_trained
         if trials == math.inf:
             return math.inf
         begun = max(1, self._memory.num_trained)
         per_trial = (self._memory.ledger.epochs + self._memory.ledger.epochs_left) / begun
-        return max(0.0, trials) * per_trial + max(0.0, confirm)
+        return max(0.0, trials) * per_trial + self._confirm_epochs_left
 
     @property
-    def _confirm_epochs(self) -> float:
-        """Of the whole confirmation."""
+    def _confirm_epochs_left(self) -> float:
+        """Of the part of the confirmation that has not begun yet."""
         if self._confirm is None:
             return 0.0
         trainings = (self._confirm["top_k"] + 1) * self._confirm["seeds"]
-        return float(trainings * whole_epochs(self._sweep.recipe))
+        left = max(0, trainings - len(self._memory.confirmations))
+        return float(left * whole_epochs(self._sweep.recipe))
 
     def requeue(self, record: TrialRecord) -> None:
         """Train a trial's current schedule (again), before anything new."""
@@ -199,7 +202,7 @@ class Agenda:
         if self._out_of_budget:
             return False
         whole = whole_epochs(self._sweep.recipe)
-        reserved = self._confirm_epochs
+        reserved = self._confirm_epochs_left
         if self._rule is not None and not self._memory.has_candidate:
             # A budget without one whole trial answers nothing.
             reserved += whole + sum(self._rule.rungs(1, whole)[1:])
@@ -248,6 +251,9 @@ class Agenda:
         """Ask for points until one has to be trained."""
         for _ in range(MAX_FRUITLESS):
             if self.closed is not None or self._memory.num_trained >= self._limit:
+                return None
+            if self._num_points is not None and self._memory.num_points >= self._num_points:
+                self._close("every point of the space was tried")
                 return None
             index = max(self._memory.records, default=-1) + 1
             overrides, sampler = {}, {}

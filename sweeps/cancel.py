@@ -17,11 +17,15 @@ def request(folder: SweepFolder) -> None:
     (folder.path / _FILE_NAME).touch()
 
 
+def forget(folder: SweepFolder) -> None:
+    """Take back what was asked."""
+    (folder.path / _FILE_NAME).unlink(missing_ok=True)
+
+
 @contextmanager
 def watching(folder: SweepFolder, interrupts: Interrupts) -> Iterator[None]:
     """Interrupt the sweep once somebody asks for it while the block runs."""
     file = folder.path / _FILE_NAME
-    file.unlink(missing_ok=True)  # meant for an earlier driver
     done = threading.Event()
 
     def look() -> None:
@@ -37,7 +41,7 @@ def watching(folder: SweepFolder, interrupts: Interrupts) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
-        file.unlink(missing_ok=True)
+        forget(folder)
 
 
 def put_back_to_pending(folder: SweepFolder) -> None:

@@ -14,6 +14,7 @@ from sweeps.admission import admit
 from sweeps.memory import Memory
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
+from sweeps.spending import Budget
 from sweeps.storage import SweepFolder
 
 
@@ -35,6 +36,15 @@ def extend(sweep: Sweep, folder: SweepFolder, num_trials: int) -> None:
         raise NothingToDo(
             "this sweep has no number of trials, its budget ends it: run it with a larger budget "
             "under a name of its own"
+        )
+    memory = Memory(sweep, folder)
+    budget = Budget(sweep.spec.budget, sweep.spec.resources, sweep.spec.objective)
+    best = memory.last_value(memory.completed[0]) if memory.completed else None
+    still = budget.satisfied(best, memory.without_improvement)
+    if still is not None:
+        raise NothingToDo(
+            f"more trials would not be started: {still}; run the sweep with another budget under a "
+            "name of its own"
         )
     state = folder.read_state()
     folder.write_state(replace(state, extra_trials=state.extra_trials + num_trials, closed=None))

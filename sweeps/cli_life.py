@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from sweeps import cancel as cancel_requests
 from sweeps.answer.results import SweepResult
 from sweeps.cli_options import (
     DONE,
@@ -58,6 +58,12 @@ def run(
                 REFUSED,
                 f"{folder.path} holds another sweep of this name:\n{changes}\n"
                 f"give this one a name of its own (--set name=...) or remove that folder",
+            )
+        if not folder.exists and folder.path.exists() and any(folder.path.iterdir()):
+            leave(
+                REFUSED,
+                f"{folder.path} holds something that is no sweep; give the sweep another name "
+                "(--set name=...) or another storage.path",
             )
         _run(sweep, folder, output, verbose)
 
@@ -160,22 +166,20 @@ def confirm(
 @app.command()
 def cancel(name: SweepName, storage: Storage = None) -> None:
     """End a sweep, running or not; trials keep their last epoch's checkpoint, runs are closed."""
-    from sweeps import cancel
-
     with errors_to_status():
         sweep, folder = open_sweep(name, storage)
         if folder.is_running:
-            cancel.request(folder)
+            cancel_requests.request(folder)
             typer.echo(f"{name}: asked its driver to end; waiting", err=True)
             while folder.is_running:
-                time.sleep(cancel.LOOK_SECONDS)
+                time.sleep(cancel_requests.LOOK_SECONDS)
         else:
             from sweeps.tracking import Tracker
 
             with folder.locked():  # its driver was killed: close what that left open
                 state = folder.read_state()
                 if state.status != "finished":
-                    cancel.put_back_to_pending(folder)
+                    cancel_requests.put_back_to_pending(folder)
                     folder.write_state(replace(state, status="cancelled"))
                     tracker = Tracker(sweep, folder)
                     tracker.start()
@@ -204,6 +208,7 @@ def _run(
     go_on = f"go on with: python -m sweeps resume {folder.name}{elsewhere}"
     with folder.locked():
         change()
+        cancel_requests.forget(folder)  # meant for an earlier driver
         from sweeps import launch
         from sweeps.cluster import Refused
 
@@ -217,9 +222,9 @@ def _run(
             ):
                 result = launch.run(sweep, folder, display)
         except Refused as error:
-            if not folder.read_records():  # nothing has begun, so nothing stays behind
-                shutil.rmtree(folder.path)
-            leave(REFUSED, str(error))
+            launch.undo_begin(folder)
+            noted = f"\nwhat was asked for is noted; {go_on}" if folder.exists else ""
+            leave(REFUSED, f"{error}{noted}")
         except KeyboardInterrupt:  # while Ray was starting or ending
             leave(INTERRUPTED, f"interrupted; {go_on}")
     print_result(result, folder, sweep, output)

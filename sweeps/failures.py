@@ -53,16 +53,22 @@ def consequence(record: TrialRecord, recipe: Recipe, failure: dict[str, Any]) ->
 
 
 def all_fail_alike(records: Iterable[TrialRecord]) -> str | None:
-    """Say so if the first trials that ended have all failed in one way; None if not."""
+    """Say so if the first trials, the recipe among them, have all failed in one way; None if not.
+
+    It is asked at each failure, and judges the first ones only: what ended since shows that trials
+    can be trained.
+    """
     ended = [r for r in records if r.ended_at is not None and r.was_trained]
-    first = sorted(ended, key=lambda record: record.ended_at or 0.0)[:SAME_FAILURES]
+    first = sorted(ended, key=lambda record: record.ended_at or 0.0)
+    if len(first) != SAME_FAILURES or all(record.index > 0 for record in first):
+        return None
     kinds = {
         (record.reason, last_line(record.error).partition(":")[0])
         for record in first
         if record.status in ("failed", "infeasible")
     }
     failed = sum(record.status in ("failed", "infeasible") for record in first)
-    if len(first) < SAME_FAILURES or failed < SAME_FAILURES or len(kinds) > 1:
+    if failed < SAME_FAILURES or len(kinds) > 1:
         return None
     return f"the first {SAME_FAILURES} trials all failed alike: {last_line(first[0].error)}"
 

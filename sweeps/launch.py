@@ -8,6 +8,7 @@ loses what came after its last snapshot, and cannot grow).
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -47,6 +48,17 @@ def begin(folder: SweepFolder, sweep: Sweep) -> None:
     write_atomically(folder.sweep_file, sweep.resolved_yaml())
     write_atomically(folder.path / "environment.json", describe_environment())
     folder.write_state(SweepState(id=uuid.uuid4().hex, started_at=time.time()))
+
+
+def undo_begin(folder: SweepFolder) -> None:
+    """Remove what `begin` made, and nothing else, if no trial was written down since."""
+    if folder.read_records():
+        return
+    for name in ("sweep.yaml", "resolved.yaml", "environment.json", "state.json", "ray.log"):
+        (folder.path / name).unlink(missing_ok=True)
+    for path in (folder.trials_path, folder.path):
+        with suppress(OSError):  # it holds something else
+            path.rmdir()
 
 
 def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sweeps.record import TrialRecord
+from sweeps.space.domains import canonical
 from sweeps.spec import Sweep
 from sweeps.spending import Ledger
 from sweeps.storage import SweepFolder
@@ -86,6 +87,12 @@ class Memory:
     def num_trained(self) -> int:
         """Trials that count as ``trials``: trained, or to be trained."""
         return sum(record.was_trained for record in self.records.values())
+
+    @property
+    def num_points(self) -> int:
+        """Different points of the space that the search has suggested."""
+        found = [r for r in self.records.values() if r.index > 0 and r.origin is None]
+        return len({canonical(record.overrides) for record in found})
 
     @property
     def completed(self) -> list[TrialRecord]:

@@ -1,5 +1,6 @@
 """What happens to the trials, written down as it happens."""
 
+import shutil
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -145,6 +146,8 @@ class Recorder(tune.Callback):
             rungs = [*record.rungs, {"epochs": assignment.rung, "value": value}]
             self._memory.curves[record.index][assignment.rung] = value
             record = self._close(trial, value, status="paused", rungs=rungs)
+            # A longer schedule begins afresh, so nobody will go on from these.
+            shutil.rmtree(assignment.folder / "checkpoints", ignore_errors=True)
         elif result["finished"]:
             costs = {**record.costs, "training_seconds": float(result["elapsed_seconds"])}
             record = self._close(trial, status="completed", costs=costs)

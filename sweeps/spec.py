@@ -26,6 +26,7 @@ from sweeps.space.constraints import ConstraintList
 from sweeps.space.domains import Domain, canonical
 from sweeps.space.space import Space, apply_overrides
 
+_MAX_COUNTED = 10_000  # combinations that are gone through to count the points of a space
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -108,6 +109,13 @@ class Sweep:
         if self.spec.given_trials is None and self.spec.search.algorithm == "grid":
             return 1 + self.space.grid_size(every_key=True)
         return self.spec.given_trials
+
+    @property
+    def num_points(self) -> int | None:
+        """How many points the space has, if they can be counted; None if not."""
+        if any(domain.num_values is None for domain in self.space.sampled.values()):
+            return None
+        return self.space.grid_size(_MAX_COUNTED, every_key=True)
 
     def recipe_for(self, overrides: dict[str, Any]) -> Recipe:
         """The recipe of a trial: flat overrides (recipe path -> value) on trial 0.

@@ -14,8 +14,11 @@ from sweeps.early_stopping import (
     HyperbandConfig,
 )
 from sweeps.population.config import PopulationConfig
+from sweeps.rules import rungs_below
 from sweeps.sections import ResourcesConfig
 from sweeps.spec import SweepSpec
+
+_FEWEST_TRIALS = 32
 
 
 def untrainable(
@@ -71,8 +74,9 @@ def useless_stopping(
         return [source.problem(("early_stopping", name), message, of_key=True)]
     longest = max(map(whole_epochs, [*recipes, recipe]))
     first = first_comparison(rule, whole_epochs(recipe))
-    if early_stopping.stretches and isinstance(rule, AshaConfig | HyperbandConfig):
-        if early_stopping.rungs(longest, whole_epochs(recipe)):
+    needs_rungs = isinstance(rule, HyperbandConfig) or early_stopping.stretches
+    if needs_rungs and isinstance(rule, AshaConfig | HyperbandConfig):
+        if rungs_below(longest, grace_epochs=first, reduction_factor=rule.reduction_factor):
             return []
         last = math.isqrt(longest**2 // rule.reduction_factor)
         message = (
@@ -98,8 +102,11 @@ def default_stops(spec: SweepSpec, recipe: Recipe, recipes: list[Recipe]) -> boo
 
     It does not where every point is asked for (grid), where the searcher learns from whole
     schedules only (gp, nsga2), where cheap models count for more than their accuracy at a rung
-    (objective.against), and where trials are too short or not counted in epochs.
+    (objective.against), where trials are too short or not counted in epochs, and where there are
+    fewer of them than it was measured with: it lost to random search then (docs/search.md).
     """
+    if spec.given_trials is not None and spec.given_trials < _FEWEST_TRIALS:
+        return False
     if spec.search.algorithm in ("grid", "gp", "nsga2") or spec.objective.against:
         return False
     if any(one.max_duration.unit != "ep" for one in [*recipes, recipe]):

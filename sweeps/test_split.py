@@ -9,7 +9,6 @@ import torch
 from resnet_core.evaluate import evaluate_checkpoint_by_image
 from sweeps.answer.confirmation import choose
 from sweeps.answer.correct_images import pack_images
-from sweeps.answer.results import read_result
 from sweeps.answer.verdict_of import read_confirmation
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
@@ -19,11 +18,11 @@ from sweeps.storage import SweepFolder
 def test_what_won(sweep: Sweep, folder: SweepFolder) -> dict[str, dict[str, Any]]:
     """Measure winner and recipe on the test split, in one Ray task, unless that was done before.
 
-    With a confirmation it is every training of the confirmed winner and of the recipe, else the
-    best trial and trial 0.
+    It is every training of the confirmed winner and of the recipe with a fresh seed. Without a
+    confirmation nothing is measured there, so that the split is left for one.
 
     Returns:
-        Training (``t0007``, ``t0007-s1``) -> accuracy, loss, num_images and, packed, which images
+        Training (``t0007-s1``) -> accuracy, loss, num_images and, packed, which images
         were classified correctly; only what was not in the state before.
     """
     known = folder.read_state().test
@@ -44,16 +43,14 @@ def test_what_won(sweep: Sweep, folder: SweepFolder) -> dict[str, dict[str, Any]
 
 def _what_won(sweep: Sweep, folder: SweepFolder) -> list[TrialRecord]:
     confirmation = read_confirmation(folder, sweep, {})
-    if confirmation is not None:
-        chosen = {choose(confirmation).trial_id, confirmation.recipe.trial_id}
-        return [
-            record
-            for record in folder.read_confirmations()
-            if record.status == "completed" and f"t{record.index:04d}" in chosen
-        ]
-    result = read_result(folder, sweep)
-    rows = {row.record.id: row for row in (result.baseline, result.best) if row is not None}
-    return [row.record for row in rows.values()]
+    if confirmation is None:
+        return []
+    chosen = {choose(confirmation).trial_id, confirmation.recipe.trial_id}
+    return [
+        record
+        for record in folder.read_confirmations()
+        if record.status == "completed" and f"t{record.index:04d}" in chosen
+    ]
 
 
 def measure(checkpoints: list[Path], threads: int | None) -> list[dict[str, Any]]:

@@ -169,6 +169,8 @@ def _within_noise(rows: Sequence[Row], metric: str, noise: Noise | None) -> Advi
     values = [row.value for row in rows if row.value is not None and math.isfinite(row.value)]
     if noise is None or len(values) < MIN_TRIALS_FOR_NOISE:
         return None
+    if any(row.stopped or (row.value is not None and math.isnan(row.value)) for row in rows):
+        return None  # the trials that are left are alike because the others were not
     spread = float(np.std(values, ddof=1))
     if spread > noise.standard_deviation:
         return None

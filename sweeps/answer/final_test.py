@@ -1,4 +1,4 @@
-"""Winner and recipe on the test split, which nothing was chosen by: used once, at the end."""
+"""Winner and recipe on the test split, which nothing is chosen by."""
 
 import math
 from dataclasses import dataclass

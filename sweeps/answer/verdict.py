@@ -153,7 +153,7 @@ def _about_test(confirmation: Confirmation, test: FinalDifference | None) -> str
     scope = "new seeds and images" if gain.n > 1 else "new images, not new seeds"
     paired = "" if test.paired else ", images not paired"
     return (
-        f"test split ({test.num_images} images, used once, {_seeds(gain.n)}): "
+        f"test split ({test.num_images} images, {_seeds(gain.n)}): "
         f"{100 * test.accuracy:.2f} % against {100 * test.recipe_accuracy:.2f} % of the recipe, "
         f"{100 * gain.mean:+.2f} +- {100 * (gain.half_width or 0):.2f} points "
         f"(95 %, for {scope}{paired}): {shown}"

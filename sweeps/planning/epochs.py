@@ -23,11 +23,11 @@ class Training:
 
     Attributes:
         epochs: Of all its schedules together.
-        schedules: How many it begins; above 1 where promoted trials start afresh.
+        kept: Of how many checkpoints stay: 1, but of stretched schedules only the whole one.
     """
 
     epochs: float
-    schedules: float
+    kept: float
 
 
 def num_epochs(recipe: Recipe, num_train: int | None) -> int | None:
@@ -109,14 +109,15 @@ def _training(
 ) -> Training:
     stretches = early_stopping is not None and early_stopping.stretches
     factor = getattr(early_stopping and early_stopping.rule, "reduction_factor", 1)
-    epochs = schedules = 0.0
+    epochs = kept = 0.0
     for share, rungs in brackets(early_stopping, num_epochs, recipe_epochs):
         least = 0.0 if num_trials is None else min(1.0, 1 / max(1.0, share * num_trials))
         here, passing = 0, 1.0
         for passed, rung in enumerate([*rungs, num_epochs], start=1):
             epochs += share * passing * (rung if stretches else rung - here)
-            schedules += share * passing if stretches else 0.0
+            if stretches and rung == num_epochs:
+                kept += share * passing
             here = rung
             passing = 1.0 if all_pass else max(factor**-passed, least)
-        schedules += 0.0 if stretches else share
-    return Training(epochs, schedules)
+        kept += 0.0 if stretches else share
+    return Training(epochs, kept)

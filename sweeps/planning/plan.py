@@ -215,14 +215,14 @@ class _Epochs:
             return longest_training(self._stopping, length, self._grace).epochs
         return expected_training(self._stopping, length, self._grace, others).epochs
 
-    def num_schedules(self) -> float | None:
-        """That leave checkpoints behind."""
+    def num_kept(self) -> float | None:
+        """Trainings that leave checkpoints behind."""
         if self._num_trials is None:
             return None
         others = self._num_trials - 1
         lengths = [length for length in self._lengths if length is not None] or [1]
         each = [
-            expected_training(self._stopping, length, self._grace, others).schedules
+            expected_training(self._stopping, length, self._grace, others).kept
             for length in lengths
         ]
         return 1 + others * max(each) + self.num_confirmations
@@ -246,8 +246,8 @@ def _checkpoint(point: Point) -> int:
 def _disk(sweep: Sweep, epochs: _Epochs, largest: int) -> Disk:
     path = storage_root(sweep.spec.storage.path)
     there = next(folder for folder in (path, *path.parents) if folder.exists())
-    schedules = epochs.num_schedules()
-    needed = None if schedules is None else round(schedules * KEPT_CHECKPOINTS * largest)
+    kept = epochs.num_kept()
+    needed = None if kept is None else round(kept * KEPT_CHECKPOINTS * largest)
     return Disk(str(path / sweep.spec.name), needed, shutil.disk_usage(there).free)
 
 

@@ -66,6 +66,7 @@ def test_a_sweep_whose_driver_is_killed_ten_times_ends_as_one_that_was_left_alon
     }
 
 
+@pytest.mark.timeout(600)
 def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(home: Home, start_cluster):
     home.ray = start_cluster(num_cpus=2).ray
     file = home.write(

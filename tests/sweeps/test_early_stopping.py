@@ -138,7 +138,7 @@ def test_a_space_of_every_kind_of_key_survives_resolving(tmp_path):
 
 
 def default(tmp_path, text="", **options) -> EarlyStoppingConfig | None:
-    search = "" if "search:" in text else "search: {trials: 12}\n"
+    search = "" if "search:" in text else "search: {trials: 32}\n"
     return write_sweep(tmp_path, search + text, stopping="", **options).spec.early_stopping
 
 
@@ -151,17 +151,22 @@ def test_a_file_that_does_not_speak_of_early_stopping_gets_asha_on_complete_sche
 
 @pytest.mark.parametrize("algorithm", ["random", "tpe", "cmaes", "qmc"])
 def test_algorithms_that_learn_from_rungs_or_from_nothing_get_it(tmp_path, algorithm):
-    assert default(tmp_path, f"search: {{algorithm: {algorithm}, trials: 12}}\n") is not None
+    assert default(tmp_path, f"search: {{algorithm: {algorithm}, trials: 32}}\n") is not None
 
 
 @pytest.mark.parametrize("algorithm", ["gp", "nsga2"])
 def test_algorithms_that_learn_from_whole_schedules_only_get_none(tmp_path, algorithm):
-    assert default(tmp_path, f"search: {{algorithm: {algorithm}, trials: 12}}\n") is None
+    assert default(tmp_path, f"search: {{algorithm: {algorithm}, trials: 32}}\n") is None
 
 
 def test_a_grid_gets_none(tmp_path):
     space = "space:\n  seed: {grid: [1, 2]}\n"
     assert default(tmp_path, "search: {algorithm: grid}\n", space=space) is None
+
+
+def test_fewer_trials_than_it_was_measured_with_get_none(tmp_path):
+    assert default(tmp_path, "search: {trials: 31}\n") is None
+    assert default(tmp_path, "budget: {cpu_hours: 1}\nsearch: {algorithm: tpe}\n") is not None
 
 
 def test_several_objectives_get_none(tmp_path):
@@ -183,5 +188,5 @@ def test_one_length_in_batches_among_the_trials_is_enough_for_none(tmp_path):
 
 
 def test_a_rule_that_is_written_down_stays_whatever_the_algorithm(tmp_path):
-    text = "search: {algorithm: gp, trials: 12}\nearly_stopping: {asha: }\n"
+    text = "search: {algorithm: gp, trials: 32}\nearly_stopping: {asha: }\n"
     assert default(tmp_path, text) is not None

@@ -157,7 +157,7 @@ def test_asha_on_truncated_schedules_trains_on_average_what_goes_on_from_each_ru
     rule = stopping(asha={"grace_period": "1ep"}, fidelity="truncate")
     found = expected_training(rule, 27, 27, num_trials=27)
     assert found.epochs == pytest.approx((27 * 1 + 9 * 2 + 3 * 6 + 1 * 18) / 27)
-    assert found.schedules == 1
+    assert found.kept == 1
 
 
 def test_stretched_schedules_are_counted_from_their_beginning():
@@ -165,9 +165,9 @@ def test_stretched_schedules_are_counted_from_their_beginning():
     rule = stopping(asha={"grace_period": "1ep"}, fidelity="stretch")
     found = expected_training(rule, 27, 27, num_trials=27)
     assert found.epochs == pytest.approx((27 * 1 + 9 * 3 + 3 * 9 + 1 * 27) / 27)
-    assert found.schedules == pytest.approx((27 + 9 + 3 + 1) / 27)
+    assert found.kept == pytest.approx(1 / 27)  # rungs leave nothing behind
     longest = longest_training(rule, 27, 27)
-    assert (longest.epochs, longest.schedules) == (1 + 3 + 9 + 27, 4)
+    assert (longest.epochs, longest.kept) == (1 + 3 + 9 + 27, 1)
 
 
 def test_of_few_trials_each_rung_lets_one_go_on():

@@ -27,7 +27,7 @@ def test_the_sweep_file_of_the_design_loads(load):
 
 
 def test_what_is_left_out_has_a_default(load):
-    spec = load().spec
+    spec = load(sets=["search.trials=32"]).spec
     assert (spec.objective.metric, spec.objective.mode) == ("val_accuracy", "max")
     assert (spec.search.algorithm, spec.search.seed) == ("tpe", 0)
     assert spec.early_stopping is not None

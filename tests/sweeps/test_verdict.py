@@ -197,7 +197,7 @@ def test_the_test_split_is_told_with_images_seeds_and_pairing():
     assert difference.difference.half_width == pytest.approx(12.706205 * error, rel=1e-6)
     text = judge(confirmation(candidate("t0007", plus(*GAINS)), test=test)).lines[-1]
     assert text == (
-        "test split (100 images, used once, 2 seeds): 98.00 % against 94.00 % of the recipe, "
+        "test split (100 images, 2 seeds): 98.00 % against 94.00 % of the recipe, "
         f"+4.00 +- {100 * 12.706205 * error:.2f} points (95 %, for new seeds and images): "
         "no difference shown"
     )
