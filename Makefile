@@ -4,10 +4,11 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test check bench bench-start bench-sweep bench-search ui clean
+.PHONY: help setup sweep test faults check bench bench-start bench-sweep bench-search ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
+	@echo "make faults       kill drivers at random moments and resume"
 	@echo "make check        ruff, pyright, import rules"
 	@echo "make bench        print the measured figures of the README"
 	@echo "make ui           open the MLflow dashboard on 127.0.0.1:5000"
@@ -37,6 +38,10 @@ test: setup
 	$(BIN)/python -m pytest --durations 15 tests/e2e $(addprefix --ignore ,$(LIVES)); status=$$?; \
 	wait $$lives || status=1; cat $$logs/lives; \
 	wait $$others || status=1; cat $$logs/others; rm -rf $$logs; exit $$status
+
+# A driver killed ten times, and a population's; about ten minutes.
+faults: setup
+	NUM_KILLS=10 $(BIN)/python -m pytest --durations 9 -m faults tests/e2e
 
 check: setup
 	$(BIN)/ruff check .
