@@ -28,16 +28,12 @@ setup: .venv/.done
 sweep: setup
 	$(BIN)/python -m sweeps run $(SWEEP)
 
-# Three parts at a time: the end-to-end tests mostly wait for processes to start.
-LIVES := tests/e2e/test_life.py tests/e2e/test_population.py
+# The end-to-end tests mostly wait for processes to start, so the others run beside them.
 test: setup
-	@logs=$$(mktemp -d); \
-	nice $(BIN)/python -m pytest --ignore tests/e2e > $$logs/others 2>&1 & others=$$!; \
-	$(BIN)/python -m pytest --durations 9 $(LIVES) > $$logs/lives 2>&1 & lives=$$!; \
-	trap 'kill $$others $$lives' INT TERM; \
-	$(BIN)/python -m pytest --durations 15 tests/e2e $(addprefix --ignore ,$(LIVES)); status=$$?; \
-	wait $$lives || status=1; cat $$logs/lives; \
-	wait $$others || status=1; cat $$logs/others; rm -rf $$logs; exit $$status
+	@log=$$(mktemp); nice $(BIN)/python -m pytest --ignore tests/e2e > $$log 2>&1 & others=$$!; \
+	trap 'kill $$others' INT TERM; \
+	$(BIN)/python -m pytest --durations 15 tests/e2e; status=$$?; \
+	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
 
 # A driver killed ten times, and a population's; about ten minutes.
 faults: setup
