@@ -101,7 +101,7 @@ def retry(
     name: SweepName,
     failed: Annotated[
         bool, typer.Option("--failed", help="Trials that failed; infeasible ones did not.")
-    ],
+    ] = False,
     storage: Storage = None,
     output: OutputOption = Output.TABLE,
     verbose: Verbose = False,
@@ -183,7 +183,8 @@ def cancel(name: SweepName, storage: Storage = None) -> None:
                     folder.write_state(replace(state, status="cancelled"))
                     tracker = Tracker(sweep, folder)
                     tracker.start()
-                    tracker.finish()
+                    if not tracker.finish():
+                        leave(REFUSED, f"its runs at {tracker.uri} could not all be closed")
     go_on = f"go on with: python -m sweeps resume {name}"
     typer.echo(f"{name} is {folder.read_state().status}; {go_on}", err=True)
 
@@ -249,7 +250,8 @@ def _leave_as(result: SweepResult, go_on: str) -> NoReturn:
         leave(INTERRUPTED, f"{state.status}; {go_on}")
     if state.status == "stopped":
         status = NONE_FINISHED if result.best is None else TOO_MANY_FAILED
-        leave(status, f"the sweep was stopped: {state.reason}\nonce that is put right, {go_on}")
+        again = f"python -m sweeps retry {result.name} --failed" if failed else go_on
+        leave(status, f"the sweep was stopped: {state.reason}\nonce that is put right: {again}")
     if result.best is None:
         leave(NONE_FINISHED, "no trial finished")
     if 2 * len(failed) > len(result.rows):

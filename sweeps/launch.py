@@ -8,6 +8,7 @@ loses what came after its last snapshot, and cannot grow).
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -129,7 +130,7 @@ def _tune(
     display: Display,
     slots: int,
     interrupts: Interrupts,
-    wall_seconds: Any,
+    wall_seconds: Callable[[], float],
 ) -> str:
     """Train until nothing is left, or until it is interrupted; returns why no new trial came."""
     spec = sweep.spec

@@ -141,13 +141,8 @@ class SweepFolder:
         folder = self.trial_folder(record)
         return folder if rung is None else folder / "rungs" / f"ep{rung:04d}"
 
-    def create_trial(self, record: TrialRecord, recipe_yaml: str) -> None:
-        """Make the trial's folder, with the resolved recipe that its workers will read."""
-        self.create_training(record, None, recipe_yaml)
-        self.write_record(record)
-
     def create_training(self, record: TrialRecord, rung: int | None, recipe_yaml: str) -> Path:
-        """Make the folder of one schedule of the trial, with its recipe."""
+        """Make the folder of one schedule of the trial, with the recipe its workers will read."""
         folder = self.training_folder(record, rung)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "recipe.yaml", recipe_yaml)

@@ -28,12 +28,11 @@ _STATES = {
     "running": TrialState.RUNNING,
     "paused": TrialState.PRUNED,
     "completed": TrialState.COMPLETE,
-    "duplicate": TrialState.COMPLETE,
     "stopped_early": TrialState.PRUNED,
     "failed": TrialState.FAIL,
     "infeasible": TrialState.COMPLETE,
 }
-
+"""Of a trial's status; a duplicate is told with its twin's."""
 
 _ATTEMPTS = 100
 """Points that are drawn until one makes a possible recipe. Checked spaces need more than one only
@@ -217,9 +216,8 @@ class Suggester:
                     independent_sampler=optuna.samplers.RandomSampler(seed=seed),
                 )
             case "nsga2":
-                return optuna.samplers.NSGAIISampler(seed=seed, population_size=_population(search))
+                return optuna.samplers.NSGAIISampler(seed=seed, population_size=self._population())
 
-
-def _population(search: Any) -> int:
-    """A fifth of the trials, so that there are about five generations; Optuna's 50 at most."""
-    return min(50, max(4, (search.trials or 250) // 5))
+    def _population(self) -> int:
+        """A fifth of the trials, so that there are about five generations; Optuna's 50 at most."""
+        return min(50, max(4, (self._sweep.spec.given_trials or 250) // 5))

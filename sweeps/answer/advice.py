@@ -28,7 +28,7 @@ MIN_GROUP = 3
 
 _STOPPED = -1e300  # below every value, above diverged
 
-Kind = Literal["noise", "edge", "no_effect", "rungs"]
+Kind = Literal["noise", "edge", "no_effect"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Advice:
     """One line.
 
     Attributes:
-        kind: noise, edge, no_effect or rungs.
+        kind: noise, edge or no_effect.
         path: The key that it is about; None for the whole sweep.
         text: The words.
     """
@@ -134,35 +134,6 @@ def advise(
         advice = _no_effect(path, domain, varied, maximize, rng)
         found.append(advice or _edge(path, domain, varied, maximize))
     return [one for one in found if one]
-
-
-def compare_rungs(
-    epochs: int, num_epochs: int, pairs: Sequence[tuple[float, float]]
-) -> Advice | None:
-    """How well the order at a rung foretells the order later: their rank correlation.
-
-    Trials that were stopped at the rung have no later value, so this is the correlation among
-    those that were good at it, which is smaller than among all.
-
-    Args:
-        epochs: Of the rung.
-        num_epochs: Of the later rung, or of the whole schedule.
-        pairs: Per trial that reached both, the objective at each.
-
-    Returns:
-        None with fewer than 3 finite pairs, or all of one side equal.
-    """
-    pairs = [pair for pair in pairs if all(map(math.isfinite, pair))]
-    correlation = spearman(*zip(*pairs, strict=True)) if len(pairs) >= 3 else None
-    if correlation is None:
-        return None
-    text = (
-        f"rank correlation between {epochs} and {num_epochs} epochs: {correlation:.2f} "
-        f"over the {len(pairs)} trials that reached both"
-    )
-    if correlation < 0.5 and len(pairs) >= MIN_TRIALS:
-        text += "; what looks weak that early is not weak later: stop later (grace_period)"
-    return Advice("rungs", "early_stopping", text)
 
 
 def _within_noise(rows: Sequence[Row], metric: str, noise: Noise | None) -> Advice | None:

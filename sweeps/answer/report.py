@@ -72,7 +72,7 @@ def answer(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> str:
         return f"No trial of {result.name} has completed yet."
     lines = _confirmed(result) if result.verdict is not None else _comparison(result, winner)
     lines += _pareto(result)
-    lines += [_cost(result), *_rungs(result)]
+    lines += [_cost(result), *(one.text for one in result.correlations)]
     advice = advice_on(result, sweep)
     lines += ["Advice:", *(f"  {one.text}" for one in advice)] if advice else []
     lines += ["Next:", "  python -m sweeps ui"]
@@ -149,17 +149,6 @@ def _pareto(result: SweepResult) -> list[str]:
     for row in sorted(result.pareto, key=lambda row: row.rank or 0):
         costs = ", ".join(f"{cost} {_cost_value(row.record.costs.get(cost))}" for cost in against)
         lines.append(f"  {row.record.name}: {row.value:.4f}, {costs}")
-    return lines
-
-
-def _rungs(result: SweepResult) -> list[str]:
-    lines = []
-    for one in result.correlations:
-        told = "not defined" if one.value is None else f"{one.value:.2f}"
-        lines.append(
-            f"Rank correlation of {one.epochs} with {one.next_epochs} epochs: {told} "
-            f"({one.num_trials} trials reached both)"
-        )
     return lines
 
 

@@ -1,5 +1,6 @@
 """Whether a rung ranks trials as the next longer schedule does: was early stopping fair?"""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +9,10 @@ from sweeps.early_stopping import MedianConfig
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.sweep_checks import whole_epochs
+
+WEAK_CORRELATION = 0.5
+MIN_TRIALS = 10
+"""For a word on a weak correlation: of fewer trials it is weak by chance too often."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,18 @@ class RungCorrelation:
     next_epochs: int
     value: float | None
     num_trials: int
+
+    @property
+    def text(self) -> str:
+        """One line for people, with what to do where a rung foretells little."""
+        told = "not defined" if self.value is None else f"{self.value:.2f}"
+        text = (
+            f"Rank correlation of {self.epochs} with {self.next_epochs} epochs: {told} "
+            f"({self.num_trials} trials reached both)"
+        )
+        if self.value is None or self.value >= WEAK_CORRELATION or self.num_trials < MIN_TRIALS:
+            return text
+        return f"{text}; what looks weak that early is not weak later: stop later (grace_period)"
 
     def to_dict(self) -> dict[str, Any]:
         """As ``-o json`` prints it."""
@@ -63,7 +80,7 @@ def rung_correlations(
     found = []
     for epochs, following in zip(rungs, [*rungs[1:], whole], strict=True):
         here, there = values.get(epochs, {}), values.get(following, {})
-        both = sorted(here.keys() & there.keys())
+        both = [i for i in sorted(here.keys() & there.keys()) if math.isfinite(here[i] + there[i])]
         value = spearman([here[i] for i in both], [there[i] for i in both]) if both else None
         found.append(RungCorrelation(epochs, following, value, len(both)))
     return found

@@ -30,7 +30,7 @@ gradients of these. Measured on a CPU: 5.1 in an evaluation."""
 
 @dataclass(frozen=True)
 class ArchitectureCost:
-    """What a model costs; equal for recipes with an equal `model_key`.
+    """What a model costs; equal for recipes with an equal `shape_key`.
 
     Attributes:
         parameters: That are trained.
@@ -83,14 +83,6 @@ class Memory:
     def total(self) -> int:
         """All of it."""
         return sum(getattr(self, part.name) for part in fields(self))
-
-
-def model_key(recipe: Recipe) -> str:
-    """Equal for recipes whose models cost the same for each image."""
-    model = recipe.model.model_dump(exclude={"pretrained", "initializers"})
-    methods = recipe.methods.model_dump(include={"squeeze_excite", "blurpool"})
-    kept = (recipe.precision == "fp32", recipe.activation_checkpointing, recipe.image_size_px)
-    return json.dumps([model, methods, kept], sort_keys=True)
 
 
 def architecture_cost(recipe: Recipe) -> ArchitectureCost:

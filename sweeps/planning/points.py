@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_core.recipe import Recipe
-from sweeps.planning.footprint import ArchitectureCost, architecture_cost, model_key
+from sweeps.planning.footprint import ArchitectureCost, architecture_cost
 from sweeps.space.combinations import points_to_check
 from sweeps.space.constraints import violations
-from sweeps.space.model_cost import cached_summary
+from sweeps.space.model_cost import cached_summary, shape_key
 from sweeps.spec import Sweep, SweepSpec
 
 MAX_MODELS = 32
@@ -62,7 +62,7 @@ def sample(sweep: Sweep) -> Points:
     corners = points_to_check(space)
     corners = _possible(sweep, corners[:: -(-len(corners) // _MAX_CORNERS)])
     costs, num_models = _count_models([sweep.recipe, *corners, *drawn])
-    recipe = Point(sweep.recipe, costs[model_key(sweep.recipe)])
+    recipe = Point(sweep.recipe, costs[shape_key(sweep.recipe)])
     counted = _counted(drawn, costs)
     typical = [point for point in counted if not _violates(sweep.spec, point)]
     others = [one for one in _counted(corners, costs) if not _violates(sweep.spec, one)]
@@ -88,17 +88,17 @@ def _possible(sweep: Sweep, points: Iterable[dict[str, Any]]) -> list[Recipe]:
 
 
 def _count_models(recipes: list[Recipe]) -> tuple[dict[str, ArchitectureCost], int]:
-    """Cost by `model_key`, of the first and of others spread evenly; and how many there are."""
+    """Cost by `shape_key`, of the first and of others spread evenly; and how many there are."""
     models: dict[str, Recipe] = {}
     for recipe in recipes:
-        models.setdefault(model_key(recipe), recipe)
+        models.setdefault(shape_key(recipe), recipe)
     first, *others = models
     step = max(1, -(-len(others) // (MAX_MODELS - 1)))
     return {key: architecture_cost(models[key]) for key in (first, *others[::step])}, len(models)
 
 
 def _counted(recipes: list[Recipe], costs: dict[str, ArchitectureCost]) -> list[Point]:
-    found = ((recipe, costs.get(model_key(recipe))) for recipe in recipes)
+    found = ((recipe, costs.get(shape_key(recipe))) for recipe in recipes)
     return [Point(recipe, cost) for recipe, cost in found if cost is not None]
 
 

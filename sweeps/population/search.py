@@ -16,15 +16,14 @@ class PopulationSearch(Searcher):
     Args:
         search: Gives configs with ``index``, ``folder`` and ``copy``; None while nothing new comes.
         population: The scheduler.
-        more_to_come: Whether another member may still come; None asks ``search`` alone, for which
-            the first comparison gives up the workers of a slot or two.
+        more_to_come: Whether another member may still come.
     """
 
     def __init__(
         self,
         search: Searcher,
         population: Population,
-        more_to_come: Callable[[], bool] | None = None,
+        more_to_come: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._search, self._population = search, population
@@ -36,9 +35,7 @@ class PopulationSearch(Searcher):
         config = None
         if population.has_room:
             config = self._search.suggest(trial_id)
-            population.everyone_is_here = not isinstance(config, dict)
-        if self._more_to_come is not None:
-            population.everyone_is_here = not self._more_to_come()
+        population.everyone_is_here = not self._more_to_come()
         if not isinstance(config, dict) or config.get("copy"):
             return config
         folder = Path(config["folder"])

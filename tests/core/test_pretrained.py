@@ -143,9 +143,8 @@ def test_a_download_is_checked_against_the_digest_in_its_name(cache, monkeypatch
 def test_without_a_network_the_file_to_bring_and_its_place_are_named(cache):
     with pytest.raises(OSError, match=r"no weights for resnet18 .*unreachable.*bring ") as caught:
         create_resnet("resnet18", pretrained=True)
-    assert str(caught.value).endswith(
-        f"bring {PUBLISHED} from https://download.pytorch.org/models/{PUBLISHED} to {cache}"
-    )
+    url = ResNet18_Weights.IMAGENET1K_V1.url
+    assert str(caught.value).endswith(f"bring {PUBLISHED} from {url} to {cache}")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pytest
 
 from resnet_core.yaml_source import InvalidFile
 from sweeps.loading import load_sweep
+from tests.sweeps.simulation import RANDOM, quick_disk, write_sweep
 from tests.sweeps.sweep_file import DESIGN, HEAD, RECIPE
 
 
@@ -25,3 +26,14 @@ def problems(load, tmp_path):
         return [str(one).replace(f"{tmp_path}/", "") for one in caught.value.problems]
 
     return problems
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """A sweep for `simulation.Driver`, from the text of a file without its recipe."""
+    quick_disk(monkeypatch)
+
+    def sweep(text=RANDOM, **options):
+        return write_sweep(tmp_path, text, **options)
+
+    return sweep

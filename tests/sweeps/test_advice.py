@@ -7,7 +7,6 @@ from sweeps.answer.advice import (
     Noise,
     Row,
     advise,
-    compare_rungs,
     noise_between_seeds,
     noise_of_images,
 )
@@ -245,26 +244,3 @@ def test_noise_of_images_is_binomial():
 
 
 # Rungs
-
-
-def test_rungs_are_compared_by_rank():
-    pairs = [(0.1, 0.5), (0.2, 0.7), (0.3, 0.6), (0.4, 0.9), (math.nan, 0.1)]
-    one = compare_rungs(2, 27, pairs)
-    assert one is not None
-    # Ranks 1 2 3 4 and 1 3 2 4: 1 - 6 * 2 / (4 * 15).
-    assert one.text == (
-        "rank correlation between 2 and 27 epochs: 0.80 over the 4 trials that reached both"
-    )
-    assert one.to_dict() == {"kind": "rungs", "path": "early_stopping", "text": one.text}
-
-
-def test_a_rung_that_foretells_little_says_stop_later():
-    later = [3, 7, 1, 9, 0, 5, 8, 2, 6, 4]
-    one = compare_rungs(1, 9, list(enumerate(later)))
-    assert one is not None
-    assert "stop later (grace_period)" in one.text
-
-
-@pytest.mark.parametrize("pairs", [[], [(1, 1), (2, 2)], [(1, 5), (2, 5), (3, 5)]])
-def test_rungs_without_enough_trials_are_not_compared(pairs):
-    assert compare_rungs(1, 9, pairs) is None

@@ -15,20 +15,7 @@ from tests.sweeps.simulation import (
     TRUNCATE,
     Driver,
     begin,
-    quick_disk,
-    write_sweep,
 )
-
-
-@pytest.fixture
-def sweep(tmp_path, monkeypatch):
-    quick_disk(monkeypatch)
-
-    def sweep(text=RANDOM, **options):
-        return write_sweep(tmp_path, text, **options)
-
-    return sweep
-
 
 # ---- order ---------------------------------------------------------------------------------------
 

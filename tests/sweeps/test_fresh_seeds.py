@@ -143,7 +143,8 @@ def test_a_confirmation_keeps_the_micro_batch_that_fitted(driver):
     found = next_confirmation(one.sweep, one.memory, top_k=1, seeds=2)
     assert found is not None
     assert (found.id, found.micro_batch_limit) == ("t0000-s1", None)
-    one.folder.create_trial(found, "")
+    one.folder.create_training(found, None, "")
+    one.folder.write_record(found)
     one.memory.write(found)
     found = next_confirmation(one.sweep, one.memory, top_k=1, seeds=2)
     assert found is not None

@@ -315,7 +315,8 @@ class OneByOne(Searcher):
 def test_the_searcher_is_asked_only_while_there_is_room(tmp_path):
     bench = Bench(tmp_path, slots=2, size=2)
     population = bench.population
-    search = PopulationSearch(OneByOne(tmp_path, 2), population)
+    inner = OneByOne(tmp_path, 2)
+    search = PopulationSearch(inner, population, lambda: bool(inner.left))
     assert search.suggest("a") is None  # two train
     bench.trials[1].status = "PAUSED"
     config = search.suggest("b")
@@ -324,6 +325,7 @@ def test_the_searcher_is_asked_only_while_there_is_room(tmp_path):
     }  # fmt: skip
     assert population.everyone_is_here is False
     assert search.suggest("c") is not None
+    assert population.everyone_is_here is True  # nobody else comes
     assert search.suggest("d") is None
     assert population.everyone_is_here is True
 

@@ -24,7 +24,8 @@ def result(tmp_path, monkeypatch):
             overrides = {LR: 1.0 + index} if index else {}
             record = TrialRecord(index, f"t{index:04d}", f"{index:064x}", overrides)
             record = replace(record, status=status, **fields)
-            folder.create_trial(record, "")
+            folder.create_training(record, None, "")
+            folder.write_record(record)
             spool = Spool(folder.trial_folder(record))
             for epoch, value in enumerate(curve, start=1):
                 spool.append({"epoch": epoch, "num_epochs": 9, metric: value, "note": "x"})

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -123,3 +124,26 @@ def test_the_result_of_a_sweep_carries_them(tmp_path, monkeypatch):
     assert [(one["epochs"], one["next_epochs"]) for one in found] == [(1, 3), (3, 9)]
     assert found[0]["value"] == pytest.approx(1.0)
     assert found[0]["num_trials"] >= 3
+
+
+def test_a_trial_that_diverged_is_left_out(correlations):
+    records = [trial(i, value, later) for i, (value, later) in enumerate(
+        [(0.1, 0.5), (0.2, 0.7), (0.3, 0.6), (0.4, 0.9), (math.nan, 0.1)]
+    )]  # fmt: skip
+    # Ranks 1 2 3 4 and 1 3 2 4: 1 - 6 * 2 / (4 * 15).
+    assert rounded(correlations(STRETCH, records, {i: [] for i in range(5)}))[0] == (1, 3, 0.8, 4)
+
+
+def test_a_rung_that_foretells_the_next_is_told_without_a_word_more():
+    assert RungCorrelation(2, 27, 0.8, 40).text == (
+        "Rank correlation of 2 with 27 epochs: 0.80 (40 trials reached both)"
+    )
+    assert "epochs: not defined (1 trials" in RungCorrelation(1, 3, None, 1).text
+
+
+@pytest.mark.parametrize(("value", "num_trials", "says"), [
+    (0.49, 10, True), (0.5, 10, False), (0.1, 9, False), (None, 20, False),
+])  # fmt: skip
+def test_a_rung_that_foretells_little_says_stop_later(value, num_trials, says):
+    text = RungCorrelation(1, 9, value, num_trials).text
+    assert text.endswith("stop later (grace_period)") is says

@@ -4,26 +4,12 @@ import pytest
 
 from tests.sweeps.simulation import (
     LR,
-    RANDOM,
     RECIPE,
     SPACE,
     Driver,
     begin,
     near_one,
-    quick_disk,
-    write_sweep,
 )
-
-
-@pytest.fixture
-def sweep(tmp_path, monkeypatch):
-    quick_disk(monkeypatch)
-
-    def sweep(text=RANDOM, **options):
-        return write_sweep(tmp_path, text, **options)
-
-    return sweep
-
 
 WIDE = f"{SPACE}  optimizer.decoupled_sgdw.momentum: {{uniform: [0.5, 0.99]}}\n"
 

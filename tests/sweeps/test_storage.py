@@ -13,7 +13,8 @@ RECORD = TrialRecord(7, "t0007 lr=0.8", "1f9c2a4b" + "0" * 56, {"a.b": 0.8})
 
 def test_a_record_comes_back_as_written_from_the_folder_its_name_and_digest_give(tmp_path):
     folder = SweepFolder(tmp_path / "s")
-    folder.create_trial(RECORD, "model: {}\n")
+    folder.create_training(RECORD, None, "model: {}\n")
+    folder.write_record(RECORD)
     changed = replace(RECORD, status="failed", reason="nan", worker_seconds=1.5)
     folder.write_record(changed)
     assert folder.read_records() == [changed]
@@ -23,7 +24,8 @@ def test_a_record_comes_back_as_written_from_the_folder_its_name_and_digest_give
 def test_records_are_ordered_by_index(tmp_path):
     folder = SweepFolder(tmp_path / "s")
     for index in (10, 2, 0):
-        folder.create_trial(replace(RECORD, index=index), "")
+        folder.create_training(replace(RECORD, index=index), None, "")
+        folder.write_record(replace(RECORD, index=index))
     assert [record.index for record in folder.read_records()] == [0, 2, 10]
 
 
@@ -82,9 +84,11 @@ def test_a_rung_s_schedule_lies_within_its_trial_and_a_confirmation_beside_the_t
 
 def test_confirmations_are_no_trials_and_are_ordered_by_trial_and_seed(tmp_path):
     folder = SweepFolder(tmp_path / "s")
-    folder.create_trial(RECORD, "")
+    folder.create_training(RECORD, None, "")
+    folder.write_record(RECORD)
     for index, copy in ((7, 2), (0, 2), (7, 1), (7, 10), (0, 1)):
-        folder.create_trial(replace(RECORD, index=index, copy=copy), "")
+        folder.create_training(replace(RECORD, index=index, copy=copy), None, "")
+        folder.write_record(replace(RECORD, index=index, copy=copy))
     assert folder.read_records() == [RECORD]
     assert [record.id for record in folder.read_confirmations()] == [
         "t0000-s1", "t0000-s2", "t0007-s1", "t0007-s2", "t0007-s10",
@@ -93,7 +97,8 @@ def test_confirmations_are_no_trials_and_are_ordered_by_trial_and_seed(tmp_path)
 
 def test_each_schedule_has_a_recipe_and_a_history_of_its_own(tmp_path):
     folder = SweepFolder(tmp_path / "s")
-    folder.create_trial(RECORD, "whole: 1\n")
+    folder.create_training(RECORD, None, "whole: 1\n")
+    folder.write_record(RECORD)
     rung = folder.create_training(RECORD, 3, "rung: 1\n")
     Spool(rung).append({"epoch": 1, "val_accuracy": 0.5})
     assert (folder.trial_folder(RECORD) / "recipe.yaml").read_text() == "whole: 1\n"
@@ -104,7 +109,8 @@ def test_each_schedule_has_a_recipe_and_a_history_of_its_own(tmp_path):
 
 def test_what_a_killed_driver_left_half_written_is_not_read(tmp_path):
     folder = SweepFolder(tmp_path / "s")
-    folder.create_trial(RECORD, "")
+    folder.create_training(RECORD, None, "")
+    folder.write_record(RECORD)
     (folder.trial_folder(RECORD) / ".trial.json.123").write_text('{"index"')
     assert folder.read_records() == [RECORD]
 

@@ -1,26 +1,12 @@
 """How a budget ends a sweep, and what it leaves room for."""
 
-import pytest
-
 from tests.sweeps.simulation import (
     RANDOM,
     RECIPE,
     STRETCH,
     Driver,
     begin,
-    quick_disk,
-    write_sweep,
 )
-
-
-@pytest.fixture
-def sweep(tmp_path, monkeypatch):
-    quick_disk(monkeypatch)
-
-    def sweep(text=RANDOM, **options):
-        return write_sweep(tmp_path, text, **options)
-
-    return sweep
 
 
 def test_hours_end_the_search_so_that_what_was_begun_fits(sweep, tmp_path):
