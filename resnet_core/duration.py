@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
@@ -72,21 +73,38 @@ class Duration:
         Raises:
             ValueError: If the unit is missing or unknown, or the number is not 0 or more.
         """
+        return cls._read(text, _EXAMPLES)
+
+    @classmethod
+    def _read(cls, text: object, examples: str) -> Self:
         if isinstance(text, cls):
             return text
         if isinstance(text, int | float) and not isinstance(text, bool):
-            raise ValueError(_without_unit(str(text)))
+            raise ValueError(f"{text} has no unit; write {examples}")
         if not isinstance(text, str):
-            raise ValueError(f"a duration is text such as {_EXAMPLES}, got {text!r}")
+            raise ValueError(f"a duration is text such as {examples}, got {text!r}")
         match = _PATTERN.fullmatch(text.strip()) if len(text) <= _LONGEST_TEXT else None
         if match is None:
-            raise ValueError(_why_unreadable(text.strip()))
+            raise ValueError(_why_unreadable(text.strip(), examples))
         number, unit = match.groups()
         if unit not in _UNITS:
             near = get_close_matches(unit.lower(), _WORDS, n=1)
             hint = f"did you mean {number}{_WORDS[near[0]]}? " if near else ""
-            raise ValueError(f"unknown unit {unit!r} in {text!r}; {hint}write {_EXAMPLES}")
+            raise ValueError(f"unknown unit {unit!r} in {text!r}; {hint}write {examples}")
         return cls(Fraction(number), cast(DurationUnit, unit))
+
+    @classmethod
+    def parse_time(cls, text: object) -> Self:
+        """Read wall-clock time above 0, such as "30min".
+
+        Raises:
+            ValueError: As `parse`, with examples of time; or if it is no time, or 0.
+        """
+        length = cls._read(text, _TIME_EXAMPLES)
+        if not length.is_time:
+            raise ValueError(f"{length} is no wall-clock time; write {_TIME_EXAMPLES}")
+        _is_positive(length)
+        return length
 
     @property
     def is_time(self) -> bool:
@@ -171,12 +189,6 @@ def _is_positive(length: Duration) -> Duration:
     return length
 
 
-def _is_wall_clock(length: Duration) -> Duration:
-    if not length.is_time:
-        raise ValueError(f"{length} is no wall-clock time; write {_TIME_EXAMPLES}")
-    return _is_positive(length)
-
-
 StepLength = Annotated[
     Duration,
     AfterValidator(_counts_steps),
@@ -189,21 +201,17 @@ PositiveLength = Annotated[StepLength, AfterValidator(_is_positive)]
 
 WallClock = Annotated[
     Duration,
-    AfterValidator(_is_wall_clock),
+    BeforeValidator(Duration.parse_time),
     WithJsonSchema(_json_schema(tuple(_SECONDS), ["90sec", "30min", "2h"])),
 ]
 """A duration in seconds, minutes or hours, above 0."""
 
 
-def _without_unit(number: str) -> str:
-    return f"{number} has no unit; write {_EXAMPLES}"
-
-
-def _why_unreadable(text: str) -> str:
+def _why_unreadable(text: str, examples: str) -> str:
     if not text:
-        return f"a duration is empty; write {_EXAMPLES}"
+        return f"a duration is empty; write {examples}"
     if text.startswith("-"):
         return f"a duration is 0 or more, got {text!r}"
     if re.fullmatch(_NUMBER, text, re.ASCII):
-        return _without_unit(text)
-    return f"cannot read {text[:_LONGEST_TEXT]!r} as a duration; write {_EXAMPLES}"
+        return f"{text} has no unit; write {examples}"
+    return f"cannot read {text[:_LONGEST_TEXT]!r} as a duration; write {examples}"

@@ -151,6 +151,11 @@ def plan_sweep(
         )
     if sweep.num_trials is None:
         notes.append("the budget ends the sweep, so the number of trials is not known")
+    if (tried := sweep.num_points) is not None and (sweep.num_trials or 0) > tried + 1:
+        notes.append(
+            f"the space has {tried:,} points, fewer than the trials: the sweep ends when all were "
+            "tried"
+        )
     if spec.early_stopping is not None and spec.early_stopping.rule_name == "median":
         notes.append("how many trials median stops depends on their curves; counted as none")
     epochs = _Epochs(sweep, typical, num_train)

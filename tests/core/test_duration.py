@@ -153,6 +153,12 @@ def test_a_wall_clock_length_refuses_steps(text):
         Lengths.model_validate({"wall_clock": text})
 
 
+@pytest.mark.parametrize("text", ["12:30", 750, "2 fortnights"])
+def test_a_wall_clock_length_that_cannot_be_read_is_shown_times(text):
+    with pytest.raises(ValidationError, match="write 90sec, 30min or 2h"):
+        Lengths.model_validate({"wall_clock": text})
+
+
 @pytest.mark.parametrize(
     ("field", "text"),
     [("positive_length", "0ep"), ("positive_length", "0.0dur"), ("wall_clock", "0min")],

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,36 +118,37 @@ class Cluster:
     environment: dict[str, str]  # a whole environment that reaches it
 
 
-@pytest.fixture
-def start_cluster() -> Iterator[Callable[..., Cluster]]:
-    """Start a local Ray head; it is gone after the test, with its temporary folder."""
-    folders: list[str] = []
-
-    def start(num_cpus: int, **variables: str) -> Cluster:
-        folder = tempfile.mkdtemp(prefix="e2e-")  # socket paths must be short
-        folders.append(folder)
-        port, dashboard_port = free_port(), free_port()
-        bin_folder = str(Path(sys.executable).parent)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token, **variables}
-        command = f"ray start --head --port {port} --dashboard-port {dashboard_port}"
-        command += f" --num-cpus {num_cpus} --node-ip-address 127.0.0.1 --temp-dir {folder}"
-        command += " --include-dashboard true --disable-usage-stats"
-        command += f" --ray-client-server-port {free_port()}"
-        command += f" --dashboard-agent-listen-port {free_port()}"
+@contextmanager
+def ray_head(num_cpus: int, **variables: str) -> Iterator[Cluster]:
+    """A local Ray head; it is gone afterwards, with its temporary folder."""
+    folder = tempfile.mkdtemp(prefix="e2e-")  # socket paths must be short
+    port, dashboard_port = free_port(), free_port()
+    bin_folder = str(Path(sys.executable).parent)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token, **variables}
+    command = f"ray start --head --port {port} --dashboard-port {dashboard_port}"
+    command += f" --num-cpus {num_cpus} --node-ip-address 127.0.0.1 --temp-dir {folder}"
+    command += " --include-dashboard true --disable-usage-stats"
+    command += f" --ray-client-server-port {free_port()}"
+    command += f" --dashboard-agent-listen-port {free_port()}"
+    try:
         done = subprocess.run(
             command.split(), env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         ray = {"RAY_ADDRESS": f"127.0.0.1:{port}", **token}
-        dashboard = f"http://127.0.0.1:{dashboard_port}"
-        return Cluster(dashboard, ray, environment | ray)
-
-    yield start
-    for folder in folders:
+        yield Cluster(f"http://127.0.0.1:{dashboard_port}", ray, environment | ray)
+    finally:
         end_ray(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One Ray with two CPUs for every test that does not need its own: a start costs seconds."""
+    with ray_head(num_cpus=2) as cluster:
+        yield cluster
 
 
 def end_ray(folder: str) -> None:

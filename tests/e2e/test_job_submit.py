@@ -1,18 +1,20 @@
 """The documented submission, against a Ray started as the documentation says."""
 
+import json
 import subprocess
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.e2e.conftest import REPOSITORY
+from tests.e2e.conftest import REPOSITORY, Cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
 
-def test_a_submitted_sweep_runs_to_its_end_and_is_tracked(tmp_path, start_cluster, monkeypatch):
-    cluster = start_cluster(num_cpus=2, SWEEPS_HOME=str(tmp_path))
-    command = f"ray job submit --address {cluster.dashboard} --working-dir . --submission-id e2e --"
+def test_a_submitted_sweep_runs_to_its_end_and_is_tracked(tmp_path, cluster: Cluster):
+    home = json.dumps({"env_vars": {"SWEEPS_HOME": str(tmp_path)}}, separators=(",", ":"))
+    command = f"ray job submit --address {cluster.dashboard} --working-dir . --submission-id e2e"
+    command += f" --runtime-env-json {home} --"
     command += " python -m sweeps run configs/sweeps/digits_quickstart.yaml"
     command += " --set search.trials=2 --set max_duration=3ep --set confirm=null"
     command += " --set early_stopping=null"

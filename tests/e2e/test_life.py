@@ -1,7 +1,6 @@
 """The life of a sweep beyond one undisturbed run: killed drivers, more trials, another try."""
 
 import json
-import os
 import random
 import signal
 from pathlib import Path
@@ -9,12 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, wait_for_line
+from tests.e2e.conftest import Cluster, Home, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
-
-NUM_KILLS = int(os.environ.get("NUM_KILLS", "2"))
-"""Of a driver, at random moments; ``make faults`` kills ten, which takes minutes."""
 
 SPACE = "space:\n  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.001, 0.1]}\n"
 STRETCH = "early_stopping: {fidelity: stretch, asha: {grace_period: 1ep, reduction_factor: 2}}\n"
@@ -29,14 +25,13 @@ def outcome(home: Home) -> dict[str, Any]:
     }
 
 
-@pytest.mark.faults
+@pytest.mark.parametrize("num_kills", [1, pytest.param(10, marks=pytest.mark.faults)])
 @pytest.mark.timeout(900)
 def test_a_sweep_whose_driver_is_killed_again_and_again_ends_as_one_that_was_left_alone(
-    home: Home, tmp_path_factory: pytest.TempPathFactory, start_cluster
+    home: Home, tmp_path_factory: pytest.TempPathFactory, cluster: Cluster, num_kills: int
 ):
     sweep = f"{SPACE}search: {{algorithm: tpe, trials: 12, seed: 5}}\n{STRETCH}"
     undisturbed = Home(tmp_path_factory.mktemp("undisturbed"))
-    cluster = start_cluster(num_cpus=1)
     undisturbed.ray = cluster.ray
     undisturbed.run("run", undisturbed.write(sweep))
 
@@ -45,7 +40,7 @@ def test_a_sweep_whose_driver_is_killed_again_and_again_ends_as_one_that_was_lef
     print(f"moments drawn with seed {seed}")
     file = home.write(sweep)
     finished: dict[Path, str] = {}
-    for kill in range(NUM_KILLS):
+    for kill in range(num_kills):
         # Every fifth driver has a Ray of its own, which must die with it.
         home.ray = {} if kill % 5 == 1 else cluster.ray
         process = home.start("run", file)
@@ -71,8 +66,10 @@ def test_a_sweep_whose_driver_is_killed_again_and_again_ends_as_one_that_was_lef
 
 
 @pytest.mark.timeout(600)
-def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(home: Home, start_cluster):
-    home.ray = start_cluster(num_cpus=2).ray
+def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(
+    home: Home, cluster: Cluster
+):
+    home.ray = cluster.ray
     file = home.write(
         f"{SPACE}search: {{algorithm: tpe, trials: 2, seed: 5}}\n"
         "resources: {max_concurrent_trials: auto}\n"
@@ -111,11 +108,11 @@ def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(home: Ho
     assert best.read_text().endswith(own.read_text())
 
 
-def test_cancel_ends_a_sweep_from_elsewhere_and_resume_goes_on(home: Home, start_cluster):
-    home.ray = start_cluster(num_cpus=1).ray
+def test_cancel_ends_a_sweep_from_elsewhere_and_resume_goes_on(home: Home, cluster: Cluster):
+    home.ray = cluster.ray
     file = home.write(f"{SPACE}search: {{algorithm: random, trials: 1}}\n")
-    process = home.start("run", file, "--set", "max_duration=80ep")
-    wait_for_line(process, "t0000: epoch 1/80")
+    process = home.start("run", file, "--set", "max_duration=40ep")
+    wait_for_line(process, "t0000: epoch 1/40")
     _, err = home.run("cancel", "e2e")
     process.communicate(timeout=60)
     assert process.returncode == 130
@@ -124,11 +121,11 @@ def test_cancel_ends_a_sweep_from_elsewhere_and_resume_goes_on(home: Home, start
     home.run("resume", "e2e")
     assert [row["status"] for row in outcome(home).values()] == ["completed"]
     (run,) = home.runs().values()
-    assert home.epochs(run) == list(range(1, 81))
+    assert home.epochs(run) == list(range(1, 41))
 
 
-def test_constraints_and_duplicates_cost_no_training_and_reach_mlflow(home: Home, start_cluster):
-    home.ray = start_cluster(num_cpus=1).ray
+def test_constraints_and_duplicates_cost_no_training_and_reach_mlflow(home: Home, cluster: Cluster):
+    home.ray = cluster.ray
     file = home.write(
         "space:\n  model.name: {grid: [resnet_20, resnet_56, resnet50]}\n"
         "constraints: [parameters <= 1M]\n"
@@ -154,8 +151,8 @@ def test_constraints_and_duplicates_cost_no_training_and_reach_mlflow(home: Home
     }
 
 
-def test_a_sweep_stops_at_data_that_cannot_be_read_and_names_the_file(home: Home, start_cluster):
-    home.ray = start_cluster(num_cpus=1).ray
+def test_a_sweep_stops_at_data_that_cannot_be_read_and_names_the_file(home: Home, cluster: Cluster):
+    home.ray = cluster.ray
     recipe = home.path / "recipe.yaml"
     file = home.write(f"{SPACE}search: {{algorithm: random, trials: 9}}\n")
     text = recipe.read_text()

@@ -12,8 +12,7 @@ import torch
 
 from resnet_core import Recipe, fit
 from resnet_core.dotted_paths import set_path
-from tests.e2e.conftest import Home
-from tests.e2e.test_sweep import wait_for_line
+from tests.e2e.conftest import Cluster, Home, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
@@ -90,8 +89,9 @@ def trained_again(home: Home, scratch: Path) -> tuple[list[list[tuple[int, float
 
 
 def test_an_exploit_copies_the_donors_weights_bit_for_bit_and_trains_on_with_them(
-    home: Home, tmp_path
+    home: Home, tmp_path, cluster: Cluster
 ):
+    home.ray = cluster.ray
     out, _ = home.run("run", home.write(SWEEP), "-o", "json")
     trials = json.loads(out)["trials"]
     assert [(trial["status"], trial["epochs"]) for trial in trials] == [("completed", 4)] * 4
@@ -109,8 +109,12 @@ def test_an_exploit_copies_the_donors_weights_bit_for_bit_and_trains_on_with_the
     assert [home.epochs(run) for run in home.runs().values()] == [[1, 2, 3, 4]] * 4
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_a_population_whose_driver_ends_goes_on_to_the_same_end(home: Home, tmp_path, number):
+def test_a_population_whose_driver_ends_goes_on_to_the_same_end(
+    home: Home, tmp_path, cluster: Cluster, number
+):
+    home.ray = cluster.ray
     process = home.start("run", home.write(SWEEP))
     wait_for_line(process, "epoch 2/4")
     process.send_signal(number)

@@ -4,25 +4,53 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
 from resnet_core import Recipe, fit
-from tests.e2e.conftest import Home, processes_of, wait_for_line
+from tests.e2e.conftest import Cluster, Home, processes_of, ray_head, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
 RATES = "  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.001, 0.1]}\n"
 
 
+@pytest.fixture
+def slot() -> Iterator[Cluster]:
+    """A Ray with room for one worker."""
+    with ray_head(num_cpus=1) as cluster:
+        yield cluster
+
+
+def left_in(cluster: Cluster) -> list[Any]:
+    """Living actors, placement groups and free CPUs of a Ray."""
+    script = (
+        "import json, ray\n"
+        "from ray.util.state import list_actors, list_placement_groups\n"
+        # Ray Train keeps one of its own actors per cluster, without a CPU.
+        "alive = {a.class_name for a in list_actors() if a.state != 'DEAD'}\n"
+        "alive = sorted(alive - {'_AutoscalingCoordinatorActor'})\n"
+        "groups = [g.placement_group_id for g in list_placement_groups() if g.state != 'REMOVED']\n"
+        "ray.init(logging_level='ERROR')\n"
+        "print(json.dumps([alive, groups, ray.available_resources().get('CPU')]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**cluster.environment, "RAY_API_SERVER_ADDRESS": cluster.dashboard},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_back(
-    home: Home, start_cluster
+    home: Home, slot: Cluster
 ):
-    cluster = start_cluster(num_cpus=1)
-    home.ray = cluster.ray
+    home.ray = slot.ray
     file = home.write(
         "space:\n  optimizer.decoupled_sgdw.learning_rate: {loguniform: [1e-7, 1e-5]}\n"
         "search: {algorithm: random, trials: 4, seed: 1}\n"
@@ -48,22 +76,7 @@ def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_bac
     assert {t: home.epochs(run) for t, run in runs.items()} == {
         "t0000": [1, 2, 3, 4], "t0001": [1], "t0002": [1], "t0003": [1],
     }  # fmt: skip
-    left = (
-        "import json, ray\n"
-        "from ray.util.state import list_actors, list_placement_groups\n"
-        # Ray Train keeps one of its own actors per cluster, without a CPU.
-        "alive = {a.class_name for a in list_actors() if a.state != 'DEAD'}\n"
-        "alive = sorted(alive - {'_AutoscalingCoordinatorActor'})\n"
-        "groups = [g.placement_group_id for g in list_placement_groups() if g.state != 'REMOVED']\n"
-        "ray.init(logging_level='ERROR')\n"
-        "print(json.dumps([alive, groups, ray.available_resources().get('CPU')]))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", left],
-        env={**cluster.environment, "RAY_API_SERVER_ADDRESS": cluster.dashboard},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert json.loads(done.stdout.splitlines()[-1]) == [[], [], 1.0]
+    assert left_in(slot) == [[], [], 1.0]
 
 
 def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_result(home: Home):
@@ -89,7 +102,10 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_
     assert runs["t0000"].data.metrics["val_loss"] == undisturbed.val_loss
 
 
-def test_a_point_that_cannot_be_trained_is_infeasible_alone_and_says_why(home: Home):
+def test_a_point_that_cannot_be_trained_is_infeasible_alone_and_says_why(
+    home: Home, cluster: Cluster
+):
+    home.ray = cluster.ray
     file = home.write(
         "space:\n  optimizer.decoupled_sgdw.learning_rate: {grid: [1e20]}\n"
         "  seed: {grid: [1, 2]}\nsearch: {algorithm: grid}\n"
@@ -104,7 +120,10 @@ def test_a_point_that_cannot_be_trained_is_infeasible_alone_and_says_why(home: H
     assert "NonFiniteLoss: the loss of step" in Path(error).read_text()
 
 
-def test_two_workers_train_one_trial_after_another_that_does_not_split(home: Home):
+def test_two_workers_train_one_trial_after_another_that_does_not_split(
+    home: Home, cluster: Cluster
+):
+    home.ray = cluster.ray
     # 15 does not split over two workers.
     file = home.write(
         "space: {train_batch_size: {grid: [15, 8]}, seed: {grid: [1, 2]}}\n"
@@ -121,6 +140,7 @@ def test_two_workers_train_one_trial_after_another_that_does_not_split(home: Hom
     assert runs["t0000"].data.params["train_batch_size"] == "16"
 
 
+@pytest.mark.faults
 def test_trials_survive_the_kill_of_either_of_their_two_workers(home: Home):
     file = home.write(
         f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n"
@@ -140,7 +160,8 @@ def test_trials_survive_the_kill_of_either_of_their_two_workers(home: Home):
     assert [home.epochs(run) for run in home.runs().values()] == [[1, 2, 3, 4]] * 2
 
 
-def test_a_sweep_that_cannot_fit_is_refused_and_leaves_nothing_behind(home: Home):
+def test_a_sweep_that_cannot_fit_is_refused_and_leaves_nothing_behind(home: Home, cluster: Cluster):
+    home.ray = cluster.ray
     file = home.write(
         f"space:\n{RATES}search: {{trials: 2}}\n"
         "resources: {workers_per_trial: 2, cpus_per_worker: 1000}\n"
@@ -153,7 +174,8 @@ def test_a_sweep_that_cannot_fit_is_refused_and_leaves_nothing_behind(home: Home
     assert not (home.path / "results/e2e").exists()
 
 
-def test_a_conditional_space_trains_only_possible_models(home: Home):
+def test_a_conditional_space_trains_only_possible_models(home: Home, cluster: Cluster):
+    home.ray = cluster.ray
     when = "when: {model.name: [resnet50]}"
     file = home.write(
         f"space:\n  model.name: {{choice: [resnet18, resnet50]}}\n"

@@ -272,6 +272,13 @@ def test_a_space_of_many_models_is_counted_in_part_and_says_so(load, monkeypatch
     assert "ranges are of 4 of the 61 models drawn" in plan.notes
 
 
+@pytest.mark.parametrize(("last", "says"), [(8, True), (9, False)])
+def test_a_space_with_fewer_points_than_trials_says_that_it_ends_the_sweep(load, last, says):
+    # Ten trials: the recipe and nine more, where seeds 1 to 8 are eight points.
+    plan = plan_sweep(load(f"  seed: {{int: [1, {last}]}}\n", head=HEAD, recipe=RECIPE))
+    assert any("8 points, fewer than the trials" in note for note in plan.notes) is says
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(7, "7 "), (1234, "1.23 k"), (999_999, "1 M"), (24_299_077_632, "24.3 G")],
