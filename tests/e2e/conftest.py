@@ -119,14 +119,14 @@ class Cluster:
 
 
 @contextmanager
-def ray_head(num_cpus: int, **variables: str) -> Iterator[Cluster]:
+def ray_head(num_cpus: int) -> Iterator[Cluster]:
     """A local Ray head; it is gone afterwards, with its temporary folder."""
     folder = tempfile.mkdtemp(prefix="e2e-")  # socket paths must be short
     port, dashboard_port = free_port(), free_port()
     bin_folder = str(Path(sys.executable).parent)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token, **variables}
+    environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token}
     command = f"ray start --head --port {port} --dashboard-port {dashboard_port}"
     command += f" --num-cpus {num_cpus} --node-ip-address 127.0.0.1 --temp-dir {folder}"
     command += " --include-dashboard true --disable-usage-stats"

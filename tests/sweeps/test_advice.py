@@ -241,6 +241,3 @@ def test_noise_of_images_is_binomial():
     assert noise.standard_deviation == pytest.approx(0.015)
     assert noise.source == "of 400 validation images"
     assert noise_of_images(1.0, 400) is None
-
-
-# Rungs
