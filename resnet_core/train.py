@@ -31,7 +31,7 @@ from resnet_core.process_group import is_distributed, mean_over_workers, rank_an
 from resnet_core.recipe import Recipe
 from resnet_core.schedule import build_schedule
 from resnet_core.train_batch import prepare
-from resnet_core.training import Training
+from resnet_core.training import Snapshot, Training
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -116,6 +116,10 @@ class EpochResult:
             OSError: If it cannot be written; nothing half-written stays behind.
         """
         self._training.save_checkpoint(folder)
+
+    def snapshot(self) -> Snapshot:
+        """A copy in host memory, as large as a checkpoint: one worker may `save` it later."""
+        return self._training.snapshot()
 
 
 def fit(

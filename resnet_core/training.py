@@ -4,7 +4,8 @@ Random streams are not among it: what is drawn depends on seed and step alone.
 """
 
 import time
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,27 @@ from resnet_core.problems import CannotTrain
 from resnet_core.process_group import is_distributed, mean_of_each
 from resnet_core.random_streams import global_seed
 from resnet_core.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training at one moment, as a checkpoint holds it; the fields are `save_checkpoint`'s."""
+
+    states: dict[str, Any]
+    epoch: int
+    step: int
+    metrics: dict[str, Any]
+    recipe: dict[str, Any]
+    elapsed_seconds: float
+
+    def save(self, folder: str | Path) -> None:
+        """Write it as a checkpoint.
+
+        Raises:
+            OSError: If it cannot be written; nothing half-written stays behind.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        save_checkpoint(Path(folder), **values)
 
 
 @dataclass
@@ -114,6 +136,19 @@ class Training:
         Raises:
             OSError: If it cannot be written; nothing half-written stays behind.
         """
+        content = self._content()
+        if not is_distributed() or dist.get_rank() == 0:
+            content.save(folder)
+
+    def snapshot(self) -> "Snapshot":
+        """What `save_checkpoint` would save now, copied to host memory, to be saved later.
+
+        In a process group every worker calls it, as with `save_checkpoint`.
+        """
+        content = self._content()
+        return replace(content, states=_copied_to_host(content.states))
+
+    def _content(self) -> "Snapshot":
         model, averages = self.model.state_dict(), {}
         if self.ema is not None:
             averages = self.ema.model.state_dict()
@@ -122,16 +157,13 @@ class Training:
             kept = [_statistics(state) for state in (model, averages)]
             mean_of_each([epoch_log, *(tensor for part in kept for tensor in part.values())])
             model, averages = model | kept[0], averages | kept[1]
-        if is_distributed() and dist.get_rank() != 0:
-            return
         states = {"model": model, "optimizer": self.optimizer.state_dict()}
         states["progress"] = {"epoch_log": epoch_log}
         if averages:
             states["ema"] = averages
         if self.scaler.is_enabled():
             states["scaler"] = self.scaler.state_dict()
-        save_checkpoint(
-            Path(folder),
+        return Snapshot(
             states=states,
             epoch=self.epoch,
             step=self.step,
@@ -184,3 +216,18 @@ class Training:
 def _statistics(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copies of the batch-norm statistics in a model's state."""
     return {name: value.clone() for name, value in state.items() if "running_" in name}
+
+
+def _copied_to_host(state: Any) -> Any:
+    """The same nest of dicts, lists and plain values with a copy of every tensor on the CPU."""
+    match state:
+        case Tensor():
+            return state.detach().to("cpu", copy=True)
+        case dict():
+            copied = copy(state)  # with the attributes that torch hangs on a model's state
+            copied.update((key, _copied_to_host(value)) for key, value in state.items())
+            return copied
+        case list():
+            return [_copied_to_host(value) for value in state]
+        case _:
+            return state

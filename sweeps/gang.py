@@ -1,4 +1,4 @@
-"""A gang: one Ray Train worker group that stays up and trains one trial after another.
+"""A gang: the workers of one concurrency slot, which stay up and train one trial after another.
 
 Process start, imports, the process group and the data set in memory are paid once per gang, not
 once per trial. `worker.serve` is what its workers run; `exchange.py` is how they are told what.
@@ -6,33 +6,18 @@ once per trial. `worker.serve` is what its workers run; `exchange.py` is how the
 
 import threading
 import uuid
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 from ray.util import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeps import worker
 from sweeps.exchange import Exchange
-from sweeps.spec import ObjectiveConfig, ResourcesConfig
+from sweeps.gang_config import GangConfig
 
 MAX_RESTARTS = 20
 """Of one gang's workers; then its trial is tried again on a gang of its own. A trial that kills
 its workers is given up by the exchange long before."""
-
-
-@dataclass(frozen=True)
-class GangConfig:
-    """What every gang of a sweep has in common."""
-
-    exchange: Any  # the actor handle of the Exchange
-    resources: ResourcesConfig
-    objective: ObjectiveConfig
-    storage: Path  # for Ray Train's own small files
 
 
 def start_exchange() -> Any:
@@ -46,10 +31,11 @@ def start_exchange() -> Any:
 
 
 class Gang:
-    """A worker group that is starting or up, seen from the trainable that owns it.
+    """Workers that are starting or up, seen from the trainable that owns them.
 
-    The `TorchTrainer` runs in a thread of the trainable's process, so that the gang dies with its
-    owner: Ray ends the actors of a dead owner.
+    Several are a Ray Train group, whose `TorchTrainer` runs in a thread of the trainable's process,
+    so that the gang dies with its owner: Ray ends the actors of a dead owner. One alone has nobody
+    to be grouped with and is that thread: half of Ray Train's start, and seven processes less.
     """
 
     def __init__(self, config: GangConfig) -> None:
@@ -60,15 +46,27 @@ class Gang:
         self._thread.start()
 
     def _run(self) -> None:
+        # torch is imported here, by the processes that train, and by no driver.
+        from sweeps.worker import serve
+
+        try:
+            if self._config.resources.workers_per_trial == 1:
+                serve(self.name, self._config)
+            else:
+                self._run_group()
+        except Exception as failure:  # noqa: BLE001  raised again by check(), in the trainable
+            self._failure = failure
+
+    def _run_group(self) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        from sweeps.worker import serve_in_group
+
         resources = self._config.resources
         trainer = TorchTrainer(
-            worker.serve,
-            train_loop_config={
-                "exchange": self._config.exchange,
-                "gang": self.name,
-                "objective": self._config.objective,
-                "threads": resources.torch_threads,
-            },
+            serve_in_group,
+            train_loop_config={"gang": self.name, "config": self._config},
             scaling_config=ScalingConfig(
                 num_workers=resources.workers_per_trial,
                 use_gpu=resources.gpus_per_worker > 0,
@@ -81,10 +79,7 @@ class Gang:
                 failure_config=FailureConfig(max_failures=MAX_RESTARTS),
             ),
         )
-        try:
-            trainer.fit()
-        except Exception as failure:  # noqa: BLE001  raised again by check(), in the trainable
-            self._failure = failure
+        trainer.fit()
 
     def check(self) -> None:
         """Raise RuntimeError if the gang has ended although nobody closed it."""

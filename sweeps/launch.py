@@ -22,7 +22,8 @@ from sweeps.cluster import connected, fitting_trials
 from sweeps.display import Display
 from sweeps.environment import describe_environment
 from sweeps.forecast import Forecast
-from sweeps.gang import GangConfig, remove_abandoned_gangs, start_exchange
+from sweeps.gang import remove_abandoned_gangs, start_exchange
+from sweeps.gang_config import GangConfig
 from sweeps.interrupts import Interrupts
 from sweeps.memory import Memory
 from sweeps.record import SweepState
@@ -33,11 +34,8 @@ from sweeps.stopping import build_rules
 from sweeps.storage import SweepFolder, write_atomically
 from sweeps.test_split import test_what_won
 from sweeps.tracking import Tracker
-from sweeps.trial import TrialTrainable
+from sweeps.trial import TrialTrainable, resources_of, tries_of
 from sweeps.tuning import build_tuning
-
-TRIES_PER_TRIAL = 2
-"""How often a trial is begun whose gang or trainable died; each goes on from its checkpoint."""
 
 
 def begin(folder: SweepFolder, sweep: Sweep) -> None:
@@ -158,8 +156,16 @@ def _tune(
     searcher, scheduler, concurrent = build_tuning(sweep, folder, search, agenda, rules, slots)
     scratch = folder.path / ".ray"  # Ray wants a place on shared storage; nothing in it is kept
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
-    gang = GangConfig(exchange, spec.resources, spec.objective, scratch)
-
+    stopping = spec.early_stopping
+    gang = GangConfig(
+        exchange=exchange,
+        resources=spec.resources,
+        objective=spec.objective,
+        storage=scratch,
+        checkpoint_share=spec.storage.checkpoint_share,
+        # A rule that watches trials on their way ends or takes them over at any epoch.
+        writes_every_epoch=stopping is not None and not stopping.stretches,
+    )
     recorder = Recorder(sweep, memory, agenda, search, display, interrupts.stop)
 
     def name(trial: Any) -> str:
@@ -167,8 +173,9 @@ def _tune(
         return f"t{trial.config['index']:04d}" + (f"-ep{rung:04d}" if rung else "")
 
     tuner = tune.Tuner(
-        # Next to no resources for the trainable itself: the gang needs them.
-        tune.with_resources(tune.with_parameters(TrialTrainable, gang=gang), {"memory": 1}),
+        tune.with_resources(
+            tune.with_parameters(TrialTrainable, gang=gang), resources_of(spec.resources)
+        ),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -182,7 +189,7 @@ def _tune(
             name=f"tune-{uuid.uuid4().hex[:8]}",
             storage_path=str(scratch),
             callbacks=[recorder],
-            failure_config=tune.FailureConfig(max_failures=TRIES_PER_TRIAL - 1),
+            failure_config=tune.FailureConfig(max_failures=tries_of(spec.resources) - 1),
             # Checkpoints are the workers' business; Tune has none to keep.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,

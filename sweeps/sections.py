@@ -139,6 +139,13 @@ class TrackingConfig(StrictModel):
 
 
 class StorageConfig(StrictModel):
-    """Where the sweep's folder lies."""
+    """Where the sweep's folder lies, and how often it is written to."""
 
     path: str | None = Field(default=None, min_length=1, description="null is ./results.")
+    checkpoint_share: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Of a trial's time that writing checkpoints may take. What was trained since "
+        "the last one is trained again after a crash; 1 writes every epoch.",
+    )

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 
-from resnet_core.evaluate import evaluate_checkpoint_by_image
 from sweeps.answer.confirmation import choose
 from sweeps.answer.correct_images import pack_images
 from sweeps.answer.verdict_of import read_confirmation
@@ -55,6 +53,10 @@ def _what_won(sweep: Sweep, folder: SweepFolder) -> list[TrialRecord]:
 
 def measure(checkpoints: list[Path], threads: int | None) -> list[dict[str, Any]]:
     """Loss and accuracy of each checkpoint on the test split, and which images it got right."""
+    import torch  # of the task's process; the driver needs none
+
+    from resnet_core.evaluate import evaluate_checkpoint_by_image
+
     if threads is not None:
         torch.set_num_threads(threads)
     found = []

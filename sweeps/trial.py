@@ -2,8 +2,9 @@
 
 The trial's folder is the memory, so what Tune saves and restores of a trial is a number: the epoch
 up to which it knows the trial. With `reuse_actors` Tune hands one trainable (so one gang) trial
-after trial. Its own process asks the cluster for next to nothing, else a cluster full of trainables
-would wait for workers that never fit.
+after trial. A gang of one trains in the trainable's own process, which asks the cluster for what
+that takes. Beside a larger one the trainable asks for next to nothing, else a cluster full of
+trainables would wait for workers that never fit.
 """
 
 from pathlib import Path
@@ -12,18 +13,31 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweeps.gang import Gang, GangConfig
+from sweeps.exchange import MAX_DELIVERIES
+from sweeps.gang import Gang
+from sweeps.gang_config import GangConfig
 from sweeps.population.mutations import finish, inherited_epoch
+from sweeps.sections import ResourcesConfig
 
 LOOK_SECONDS = 2.0
 """How often a waiting trainable looks whether its gang lives; items arrive at once."""
 
 
+def resources_of(resources: ResourcesConfig) -> dict[str, float]:
+    """What the trainable's own process asks for."""
+    return resources.per_worker if resources.workers_per_trial == 1 else {"memory": 1}
+
+
+def tries_of(resources: ResourcesConfig) -> int:
+    """How often a trial is begun whose trainable died; each goes on from its checkpoint."""
+    return MAX_DELIVERIES if resources.workers_per_trial == 1 else 2
+
+
 class TrialTrainable(tune.Trainable):
     """One concurrency slot of the sweep.
 
-    Tune's ``config`` holds the trial's ``index`` and ``folder``, in which the recipe lies, and may
-    hold a ``micro_batch_limit``.
+    Tune's ``config`` holds the trial's ``index``, its ``folder``, in which the recipe lies, and the
+    ``rung`` whose schedule it trains, None of the whole one; it may hold a ``micro_batch_limit``.
     """
 
     def setup(self, config: dict[str, Any], gang: GangConfig | None = None) -> None:
@@ -42,6 +56,7 @@ class TrialTrainable(tune.Trainable):
         if self._gang is None:
             self._gang = Gang(self._gang_config)
         self._folder = Path(config["folder"])
+        self._rung: int | None = config["rung"]
         self._limit: int | None = config.get("micro_batch_limit")
         self._epoch = 0
         self._has_command = False
@@ -66,6 +81,7 @@ class TrialTrainable(tune.Trainable):
         command = {
             "folder": str(self._folder),
             "after_epoch": self._epoch,
+            "rung": self._rung,
             "micro_batch_limit": self._limit,
         }
         ray.get(self._gang_config.exchange.start_trial.remote(self._gang.name, command))

@@ -5,8 +5,6 @@ from ray.tune.search import Searcher
 
 from sweeps.agenda import Agenda
 from sweeps.population.config import Pb2Config, PbtConfig
-from sweeps.population.population import build_population
-from sweeps.population.search import PopulationSearch
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
 from sweeps.stopping import Rules, RuleScheduler
@@ -39,6 +37,10 @@ def build_tuning(
     spec = sweep.spec
     rule = spec.early_stopping.rule if spec.early_stopping is not None else None
     if isinstance(rule, PbtConfig | Pb2Config):
+        # PB2's Gaussian process takes seconds to import.
+        from sweeps.population.population import build_population
+        from sweeps.population.search import PopulationSearch
+
         population = build_population(
             rule,
             sweep.space.domains,

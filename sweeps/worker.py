@@ -6,11 +6,11 @@ optimizer and random streams are new for each one, so a trial's curve depends on
 
 import errno
 import gc
-import shutil
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from resnet_core.checkpoint import CorruptCheckpoint, newest_checkpoint, read_ma
 from resnet_core.data.dataset import BadSample
 from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.problems import CannotTrain
-from resnet_core.train import EpochResult, NonFiniteLoss
-from sweeps.answer.results import best_epoch
+from resnet_core.train import NonFiniteLoss
+from sweeps.gang_config import GangConfig
+from sweeps.keeper import Keeper, Pace
 from sweeps.population.mutations import inherited_epoch
-from sweeps.spec import ObjectiveConfig
 from sweeps.spool import Spool
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -43,23 +43,41 @@ class StorageFailed(OSError):
     """What a trial keeps cannot be written or read back."""
 
 
-def serve(config: dict[str, Any]) -> None:
+def serve_in_group(config: dict[str, Any]) -> None:
+    """Be one worker of a Ray Train group, whose process group is up; ``config`` as `serve`."""
+    context = ray.train.get_context()
+    rank, num_workers = context.get_world_rank(), context.get_world_size()
+    if rank == 0:
+        group: Any = get_current_placement_group()
+        ray.get(config["config"].exchange.attach.remote(config["gang"], group))
+    if num_workers > 1:
+        dist.barrier()  # nobody follows what a rank 0 that has died took
+    serve(**config, rank=rank, num_workers=num_workers, device=get_device())
+
+
+def serve(
+    gang: str,
+    config: GangConfig,
+    *,
+    rank: int = 0,
+    num_workers: int = 1,
+    device: torch.device | None = None,
+) -> None:
     """Train trial after trial until the exchange closes the gang.
 
     Args:
-        config: ``exchange`` (actor handle), ``gang`` (its name there), ``objective`` (decides
-            which checkpoints stay), ``threads`` (for torch on the CPU; None leaves torch's choice).
+        gang: Its name at the exchange.
+        config: What the sweep's gangs have in common.
+        rank: Of this worker.
+        num_workers: Of the gang.
+        device: Where to train; None is the GPU that Ray gave this process, the CPU without one.
     """
-    exchange, gang = config["exchange"], config["gang"]
-    context = ray.train.get_context()
-    rank, num_workers = context.get_world_rank(), context.get_world_size()
-    if config["threads"] is not None:
-        torch.set_num_threads(config["threads"])
-    if rank == 0:
-        ray.get(exchange.attach.remote(gang, get_current_placement_group()))
-    if num_workers > 1:
-        dist.barrier()  # nobody follows what a rank 0 that has died took
-
+    exchange, threads = config.exchange, config.resources.torch_threads
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device is None:
+        device = torch.device("cuda" if config.resources.gpus_per_worker > 0 else "cpu")
+    worker = _Worker(gang, config, rank, num_workers, device, Pace(config.checkpoint_share))
     number = 0
     while True:
         next_command = exchange.next_command if rank == 0 else exchange.follow
@@ -68,15 +86,15 @@ def serve(config: dict[str, Any]) -> None:
             return
         number = command["number"]
         try:
-            _train(exchange, gang, command, rank, num_workers, config["objective"])
+            worker.train(command)
         except Exception as error:  # told to the exchange; the trial fails alone
             if num_workers > 1 and _lost_a_peer(error):
                 raise  # Train starts the workers again, and they go on from the checkpoint
             ray.get(exchange.fail.remote(gang, number, failure(error)))
             all_are_here = num_workers == 1 or isinstance(error, NonFiniteLoss | DoesNotSplit)
             if not all_are_here or isinstance(error, torch.AcceleratorError):
-                # The other ranks wait in a collective, or the device's context is lost: Train
-                # starts the workers again, and they ask for the next command. A loss that is not
+                # The other ranks wait in a collective, or the device's context is lost: the
+                # workers are started again, and ask for the next command. A loss that is not
                 # finite is one on every rank, and each of them can tell that a batch does not
                 # split before it has waited for another.
                 raise
@@ -86,64 +104,80 @@ def serve(config: dict[str, Any]) -> None:
             torch.cuda.empty_cache()
 
 
-def _train(
-    exchange: Any,
-    gang: str,
-    command: dict[str, Any],
-    rank: int,
-    num_workers: int,
-    objective: ObjectiveConfig,
-) -> None:
-    number, folder = command["number"], Path(command["folder"])
-    if rank == 0:
-        with _storage():
-            command["checkpoint"] = newest_checkpoint(folder / "checkpoints")
-        ray.get(exchange.take.remote(gang, command))
-    checkpoint: Path | None = command["checkpoint"]
-    recipe = Recipe.from_yaml(folder / "recipe.yaml")
-    try:
-        recipe.share_of_batch(num_workers)
-    except CannotTrain as error:
-        raise DoesNotSplit(str(error)) from error
-    first_step_at: list[float] = []
-    spool = Spool(folder)
+@dataclass(frozen=True)
+class _Worker:
+    """One process of a gang."""
 
-    def go_on(metrics: dict[str, Any]) -> bool:
-        item = {"kind": "epoch", "metrics": metrics} if rank == 0 else None
-        epoch, last = metrics["epoch"], metrics["finished"]
-        verdict: Any = ray.get(exchange.report.remote(gang, number, epoch, item, last=last))
-        return verdict
+    gang: str
+    config: GangConfig
+    rank: int
+    num_workers: int
+    device: torch.device
+    pace: Pace
 
-    origin: dict[str, Any] = {"resume_from": checkpoint}
-    if checkpoint is not None:
-        with _storage():
-            metrics = {**read_manifest(checkpoint).metrics, "first_step_at": None}
-            inherited = inherited_epoch(folder)
-        if metrics["epoch"] == inherited:  # another trial's, which has reported it
-            origin = {"inherit_from": checkpoint}
-        else:
-            # The workers may have died between the checkpoint and the report: report it (again).
-            if rank == 0:
-                with _storage():
-                    spool.append(metrics)
-            if not go_on(metrics):
-                return
-    results = fit(
-        recipe,
-        **origin,
-        micro_batch_limit=command.get("micro_batch_limit"),
-        device=get_device(),
-        after_step=lambda _: first_step_at or first_step_at.append(time.time()),
-    )
-    for result in results:
-        metrics = {**result.metrics(), "first_step_at": first_step_at[0]}
-        if rank == 0:
+    def train(self, command: dict[str, Any]) -> None:
+        """Train one trial to its end, or to the verdict that ends it."""
+        folder = Path(command["folder"])
+        if self.rank == 0:
             with _storage():
-                _keep_checkpoint(result, folder, objective)
-                spool.append(metrics)
-        if not go_on(metrics):
-            break
-    results.close()
+                command["checkpoint"] = newest_checkpoint(folder / "checkpoints")
+            ray.get(self.config.exchange.take.remote(self.gang, command))
+        checkpoint: Path | None = command["checkpoint"]
+        recipe = Recipe.from_yaml(folder / "recipe.yaml")
+        try:
+            recipe.share_of_batch(self.num_workers)
+        except CannotTrain as error:
+            raise DoesNotSplit(str(error)) from error
+        spool = Spool(folder)
+        origin: dict[str, Any] = {"resume_from": checkpoint}
+        if checkpoint is not None:
+            with _storage():
+                metrics = {**read_manifest(checkpoint).metrics, "first_step_at": None}
+                inherited = inherited_epoch(folder)
+            if metrics["epoch"] == inherited:  # another trial's, which has reported it
+                origin = {"inherit_from": checkpoint}
+            else:
+                # The workers may have died between the checkpoint and the report: report it
+                # (again).
+                if self.rank == 0:
+                    with _storage():
+                        spool.append(metrics)
+                if not self._report(command, metrics):
+                    return
+        first_step_at: list[float] = []
+        results = fit(
+            recipe,
+            **origin,
+            micro_batch_limit=command.get("micro_batch_limit"),
+            device=self.device,
+            after_step=lambda _: first_step_at or first_step_at.append(time.time()),
+        )
+        keeper = Keeper(folder, self.config.objective, self.pace) if self.rank == 0 else None
+        for result in results:
+            metrics = {**result.metrics(), "first_step_at": first_step_at[0]}
+            is_rung = command["rung"] is not None
+            if keeper is not None:
+                with _storage():
+                    if not (is_rung and result.finished):  # nobody goes on from a rung's end
+                        at_once = result.finished or self.config.writes_every_epoch
+                        keeper.keep(result, at_once=at_once)
+                    spool.append(metrics)
+            if not self._report(command, metrics):
+                if keeper is not None and not result.finished:
+                    with _storage():
+                        keeper.write(result)  # a resume goes on from here
+                break
+        results.close()
+
+    def _report(self, command: dict[str, Any], metrics: dict[str, Any]) -> bool:
+        """Report an epoch; whether to train on."""
+        item = {"kind": "epoch", "metrics": metrics} if self.rank == 0 else None
+        verdict: Any = ray.get(
+            self.config.exchange.report.remote(
+                self.gang, command["number"], metrics["epoch"], item, last=metrics["finished"]
+            )
+        )
+        return verdict
 
 
 @contextmanager
@@ -156,19 +190,6 @@ def _storage() -> Iterator[None]:
         if "inline_container" not in str(error):  # of torch.save, which has no type for a full disk
             raise
         raise StorageFailed(f"the trial's folder: {error}") from error
-
-
-def _keep_checkpoint(result: EpochResult, trial_folder: Path, objective: ObjectiveConfig) -> None:
-    """Save the epoch; of the trial's own earlier ones only the best by the objective stays."""
-    folder, inherited = trial_folder / "checkpoints", inherited_epoch(trial_folder)
-    newest = folder / f"ep{result.epoch:04d}"
-    result.save_checkpoint(newest)
-    kept = sorted(path for path in folder.glob("ep*") if path.is_dir())
-    own = [path for path in kept if path.name != f"ep{inherited:04d}"]
-    best = best_epoch([read_manifest(path).metrics for path in own], objective)
-    for path in kept:
-        if path not in (folder / f"ep{best:04d}", newest):
-            shutil.rmtree(path)
 
 
 def _lost_a_peer(error: Exception) -> bool:

@@ -90,6 +90,18 @@ def test_a_resumed_training_counts_its_seconds_on(training):
     assert resumed.elapsed_seconds > training.results[0]["elapsed_seconds"]
 
 
+def test_a_snapshot_is_of_its_own_moment_however_far_the_training_has_gone_on(tmp_path, training):
+    results = fit(tiny_recipe())
+    snapshot = next(results).snapshot()
+    next(results)
+    snapshot.save(tmp_path / "ep0001")
+    states, manifest = load_checkpoint(tmp_path / "ep0001", CPU)
+    expected_states, expected = load_checkpoint(training.first, CPU)
+    assert_same_bits(states, expected_states)
+    assert manifest.sha256 == expected.sha256
+    assert without_times(manifest.metrics) == without_times(expected.metrics)
+
+
 def test_a_finished_training_has_nothing_to_resume(training):
     assert list(fit(tiny_recipe(), resume_from=training.last)) == []
 

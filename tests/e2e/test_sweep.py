@@ -83,7 +83,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_
     file = home.write(f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n")
     process = home.start("run", file, "-o", "json")
     wait_for_line(process, "t0000: epoch 2/4")
-    (worker,) = processes_of(process, "ray::RayTrainWorker")
+    (worker,) = processes_of(process, "ray::ResourceTrainable")  # one worker trains in it
     worker.send_signal(signal.SIGKILL)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err

@@ -65,6 +65,14 @@ def test_help_and_validate_import_neither_torch_nor_ray_nor_mlflow():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_driver_without_models_to_measure_imports_no_torch():
+    script = "import sys, sweeps.launch, sweeps.trial; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.slow
 def test_train_prints_an_epoch_a_line_and_goes_on_from_its_checkpoints(sweeps):
     train = ["train", "recipe.yaml", "-o", "json", "--checkpoints", "saved"]

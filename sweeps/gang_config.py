@@ -1,0 +1,28 @@
+"""What the gangs of a sweep have in common; apart from them, so that a driver needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.sections import ObjectiveConfig, ResourcesConfig
+
+
+@dataclass(frozen=True)
+class GangConfig:
+    """What the gangs of a sweep have in common, and their workers are told.
+
+    Attributes:
+        exchange: The actor handle of the `Exchange`.
+        resources: Of each gang.
+        objective: Decides which checkpoints stay.
+        storage: For Ray Train's own small files.
+        checkpoint_share: Of a trial's time that writing checkpoints may take.
+        writes_every_epoch: Whatever that takes: the driver may want any epoch's checkpoint.
+    """
+
+    exchange: Any
+    resources: ResourcesConfig
+    objective: ObjectiveConfig
+    storage: Path
+    checkpoint_share: float
+    writes_every_epoch: bool

@@ -1,0 +1,97 @@
+"""Which epochs of a trial become checkpoints, and which of those stay.
+
+Writing every epoch costs a small model a tenth of its time. So a worker writes as often as keeps
+the cost within a share of the trial's time (``storage.checkpoint_share``), and once the trial
+leaves the worker. What a killed worker had trained since, it trains again; an epoch after which the
+driver may want the file, to stop, compare or take over the trial, is written whatever it costs.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resnet_core.checkpoint import read_manifest
+from resnet_core.train import EpochResult
+from resnet_core.training import Snapshot
+from sweeps.answer.results import best_epoch
+from sweeps.population.mutations import checkpoint_of, inherited_epoch
+from sweeps.spec import ObjectiveConfig
+
+
+class Pace:
+    """How often a worker may write: what the last checkpoint took says what the next one will."""
+
+    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Args: ``share`` of the time that writing may take, in (0, 1]; 1 writes every epoch."""
+        self._share, self._clock = share, clock
+        self._seconds = 0.0  # unknown yet, so the first one is written, and measured
+        self._ended_at = clock()
+
+    def begin(self) -> None:
+        """A trial begins: it has nothing to lose yet."""
+        self._ended_at = self._clock()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint now keeps within the share."""
+        since = self._clock() - self._ended_at
+        return self._seconds <= self._share * (since + self._seconds)
+
+    def write(self, save: Callable[[], object]) -> None:
+        """Write one, and see what it costs."""
+        started = self._clock()
+        save()
+        self._ended_at = self._clock()
+        self._seconds = self._ended_at - started
+
+
+class Keeper:
+    """The checkpoints of one trial while it is trained; of its own ones newest and best stay.
+
+    The best epoch by the objective is held in memory until the next one is written. A trial that
+    took over another one keeps that one's checkpoint only until it has one of its own.
+    """
+
+    def __init__(self, trial_folder: Path, objective: ObjectiveConfig, pace: Pace) -> None:
+        self._trial_folder, self._objective, self._pace = trial_folder, objective, pace
+        self._folder = trial_folder / "checkpoints"
+        self._inherited = inherited_epoch(trial_folder)
+        self._unsaved_best: Snapshot | None = None
+        self._newest_saved = 0
+        pace.begin()
+
+    def keep(self, result: EpochResult, *, at_once: bool) -> None:
+        """Write the epoch if it must be or may be; else remember it if it is the best so far."""
+        if at_once or self._pace.is_due:
+            self.write(result)
+        elif self._best([result.metrics()]) == result.epoch:
+            self._unsaved_best = result.snapshot()
+
+    def write(self, result: EpochResult) -> None:
+        """Write the epoch, and the best one before it, unless that was done already.
+
+        Raises:
+            OSError: If it cannot be written; what was there stays.
+        """
+        if self._newest_saved == result.epoch:
+            return
+        best, earlier = self._best([result.metrics()]), self._unsaved_best
+        if earlier is not None and earlier.epoch == best:
+            earlier.save(checkpoint_of(self._trial_folder, best))
+        newest = checkpoint_of(self._trial_folder, result.epoch)
+        self._pace.write(lambda: result.save_checkpoint(newest))
+        self._unsaved_best, self._newest_saved = None, result.epoch
+        for path in self._folder.glob("ep*"):
+            if path.is_dir() and path not in (checkpoint_of(self._trial_folder, best), newest):
+                shutil.rmtree(path)
+
+    def _best(self, others: list[dict[str, Any]]) -> int:
+        """The best of the trial's own epochs that are on disk, in memory, or given."""
+        inherited = checkpoint_of(self._trial_folder, self._inherited)
+        saved = sorted(path for path in self._folder.glob("ep*") if path.is_dir())
+        known = [read_manifest(path).metrics for path in saved if path != inherited]
+        if self._unsaved_best is not None:
+            known.append(self._unsaved_best.metrics)
+        return best_epoch([*known, *others], self._objective)
