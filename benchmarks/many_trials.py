@@ -21,9 +21,9 @@ from rich.console import Console
 from benchmarks.alone import run_alone, temporary_home
 from sweeps.display import Lines
 from sweeps.loading import load_sweep
-from sweeps.mark import Mark
 from sweeps.record import TrialRecord
 from sweeps.storage import SweepFolder
+from sweeps.tracking.mark import Mark
 
 TRIALS, SAMPLES = 1000, 10
 MEGABYTE = 1_000_000

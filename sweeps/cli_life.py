@@ -174,7 +174,7 @@ def cancel(name: SweepName, storage: Storage = None) -> None:
             while folder.is_running:
                 time.sleep(cancel_requests.LOOK_SECONDS)
         else:
-            from sweeps.tracking import Tracker
+            from sweeps.tracking.tracker import Tracker
 
             with folder.locked():  # its driver was killed: close what that left open
                 state = folder.read_state()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from sweeps.tracking import QUIET, tracking_uri
+from sweeps.tracking.tracker import QUIET, tracking_uri
 
 
 def serve_dashboard(uri: str | None, port: int) -> int:

@@ -33,7 +33,7 @@ from sweeps.spec import Sweep
 from sweeps.stopping import build_rules
 from sweeps.storage import SweepFolder, write_atomically
 from sweeps.test_split import test_what_won
-from sweeps.tracking import Tracker
+from sweeps.tracking.tracker import Tracker
 from sweeps.trial import TrialTrainable, resources_of, tries_of
 from sweeps.tuning import build_tuning
 

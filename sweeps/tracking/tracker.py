@@ -1,4 +1,4 @@
-"""MLflow as a mirror of the sweep's folder; the only file that imports mlflow.
+"""MLflow as a mirror of the sweep's folder: runs, points and artifacts follow what lies there.
 
 Training never talks to MLflow. Rank 0 writes each epoch to the trial's spool (`spool.py`); one
 shipper thread in the driver reads the spools and sends what is new, and moves its mark only after
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.answer.results import best_epoch, varied_values
-from sweeps.mark import Mark
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
-from sweeps.tracking_store import artifact_location, opening, param_key, param_value, tracking_uri
+from sweeps.tracking.mark import Mark
+from sweeps.tracking.store import artifact_location, opening, param_key, param_value, tracking_uri
 
 SHIP_SECONDS = 1.0
 METRICS = (

@@ -1,0 +1,1 @@
+"""MLflow as a mirror of the sweep's folder; nothing else in this project imports mlflow."""
