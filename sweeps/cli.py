@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps import cli_life
+from sweeps import cli_life, cli_report
 from sweeps.answer.report import advice_on, answer, write_best
 from sweeps.answer.results import read_result
 from sweeps.cli_options import (
@@ -88,6 +88,7 @@ def plan(
 
 # In this order they stand in --help, after `validate`.
 app.registered_commands.extend(cli_life.app.registered_commands)
+app.registered_commands.extend(cli_report.app.registered_commands)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from sweeps.gang import remove_abandoned_gangs, start_exchange
 from sweeps.gang_config import GangConfig
 from sweeps.interrupts import Interrupts
 from sweeps.memory import Memory
+from sweeps.page.report import write_report
 from sweeps.record import SweepState
 from sweeps.recorder import Recorder
 from sweeps.search import SweepSearch
@@ -115,6 +116,10 @@ def _run(
         folder.write_state(
             replace(now, status=status, reason=reason, wall_seconds=wall_seconds(), test=test)
         )
+        try:
+            write_report(folder, sweep)
+        except Exception as error:  # noqa: BLE001  a page less must not cost the answer
+            display.line(f"no report, `sweeps report {folder.name}` tries again: {error!r}")
         if not tracker.finish():
             display.line(
                 f"not everything has reached {tracker.uri}; run the sweep again to send it"

@@ -154,7 +154,11 @@ class _Worker:
         )
         keeper = Keeper(folder, self.config.objective, self.pace) if self.rank == 0 else None
         for result in results:
-            metrics = {**result.metrics(), "first_step_at": first_step_at[0]}
+            metrics = {
+                **result.metrics(),
+                "first_step_at": first_step_at[0],
+                "parameters": sum(weight.numel() for weight in result.model.parameters()),
+            }
             is_rung = command["rung"] is not None
             if keeper is not None:
                 with _storage():

@@ -13,35 +13,49 @@ from sweeps.space.labels import short_names, short_value
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder, write_atomically
 
+_IN_FRONT = "* no other trial is at least as good in everything and better in one"
+
 
 def trials_table(result: SweepResult) -> Table:
-    """One row per trial: the ranked ones first, then those that were stopped, then the rest."""
+    """One row per trial, as `trial_cells` has them, for the terminal."""
     metric, against = result.objective.metric, result.objective.against
     table = Table(
         title=f"{result.name}: {metric} after the last epoch", title_justify="left", box=SIMPLE_HEAD
     )
-    paths = list(result.rows[0].varied) if result.rows else []
-    names = ("rank", metric, "epochs", "status", "minutes", "trial", *against, *short_names(paths))
+    names, rows = trial_cells(result)
     for name in names:
         right = name in ("rank", metric, "minutes", *against)
         table.add_column(name, justify="right" if right else "left", no_wrap=name == "status")
+    for cells in rows:
+        table.add_row(*cells, style="bold" if cells[0].rstrip("*") == "1" else None)
+    if result.pareto:
+        table.caption = _IN_FRONT
+    return table
+
+
+def trial_cells(result: SweepResult) -> tuple[list[str], list[list[str]]]:
+    """Column names, and a row of texts per trial: the ranked ones first, then those that were
+    stopped, then the rest."""
+    metric, against = result.objective.metric, result.objective.against
+    paths = list(result.rows[0].varied) if result.rows else []
+    names = ["rank", metric, "epochs", "status", "minutes", "trial", *against, *short_names(paths)]
     front = {row.record.id for row in result.pareto}
+    rows = []
     for row in sorted(result.rows, key=_order):
         record = row.record
-        table.add_row(
-            f"{row.rank or ''}{'*' if record.id in front else ''}",
-            "" if row.value is None else f"{row.value:.4f}",
-            f"{row.epochs}/{row.num_epochs or '?'}",
-            _status(row),
-            f"{record.worker_seconds / 60:.1f}",
-            f"{record.id} recipe" if record.index == 0 else record.id,
-            *(_cost_value(record.costs.get(cost)) for cost in against),
-            *(short_value(value) for value in row.varied.values()),
-            style="bold" if row.rank == 1 else None,
+        rows.append(
+            [
+                f"{row.rank or ''}{'*' if record.id in front else ''}",
+                "" if row.value is None else f"{row.value:.4f}",
+                f"{row.epochs}/{row.num_epochs or '?'}",
+                _status(row),
+                f"{record.worker_seconds / 60:.1f}",
+                f"{record.id} recipe" if record.index == 0 else record.id,
+                *(_cost_value(record.costs.get(cost)) for cost in against),
+                *(short_value(value) for value in row.varied.values()),
+            ]
         )
-    if front:
-        table.caption = "* no other trial is at least as good in everything and better in one"
-    return table
+    return names, rows
 
 
 def _status(row: TrialRow) -> str:
@@ -70,9 +84,8 @@ def answer(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> str:
     winner = result.winner
     if winner is None:
         return f"No trial of {result.name} has completed yet."
-    lines = _confirmed(result) if result.verdict is not None else _comparison(result, winner)
-    lines += _pareto(result)
-    lines += [_cost(result), *(one.text for one in result.correlations)]
+    lines = answer_lines(result) + _pareto(result)
+    lines += [cost_line(result), *(one.text for one in result.correlations)]
     advice = advice_on(result, sweep)
     lines += ["Advice:", *(f"  {one.text}" for one in advice)] if advice else []
     lines += ["Next:", "  python -m sweeps ui"]
@@ -80,6 +93,18 @@ def answer(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> str:
         lines.append(f"  python -m sweeps confirm {result.name}")
     lines.append(f"  python -m sweeps train {_short(write_best(result, folder, sweep))}")
     return "\n".join(lines)
+
+
+def answer_lines(result: SweepResult) -> list[str]:
+    """What won, then how it compares with the recipe and how sure that is, indented.
+
+    Args:
+        result: With a winner.
+    """
+    if result.verdict is not None:
+        return _confirmed(result)
+    assert result.winner is not None  # the caller has an answer
+    return _comparison(result, result.winner)
 
 
 def write_best(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> Path:
@@ -152,7 +177,8 @@ def _pareto(result: SweepResult) -> list[str]:
     return lines
 
 
-def _cost(result: SweepResult) -> str:
+def cost_line(result: SweepResult) -> str:
+    """What the sweep has cost, and why it ended."""
     trained = [row for row in result.rows if row.record.was_trained]
     ended = sum(row.record.ended for row in trained)
     epochs = sum(row.epochs_trained for row in trained)

@@ -22,6 +22,7 @@ from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
 from sweeps.tracking.mark import Mark
+from sweeps.tracking.report_files import log_report
 from sweeps.tracking.store import artifact_location, opening, param_key, param_value, tracking_uri
 
 SHIP_SECONDS = 1.0
@@ -177,6 +178,7 @@ class Tracker:
                     timestamp=round(state.started_at * 1000),
                     step=0,
                 )
+        log_report(self._client, self._parent_run_id, self._folder)
         ends = {"finished": "FINISHED", "stopped": "FAILED"}
         status = ends.get(state.status, "KILLED")
         self._client.set_terminated(self._parent_run_id, status)

@@ -1,0 +1,62 @@
+"""The commands that put a sweep's answer into a file: report, card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli_options import (
+    NOT_FOUND,
+    Output,
+    OutputOption,
+    Storage,
+    SweepName,
+    as_json,
+    errors_to_status,
+    leave,
+    open_sweep,
+)
+from sweeps.storage import storage_root
+
+app = typer.Typer()
+
+
+@app.command()
+def report(name: SweepName, storage: Storage = None) -> None:
+    """Write report.html, one file that needs no network, and attach it to the MLflow run."""
+    from sweeps.page.report import write_report
+
+    with errors_to_status():
+        sweep, folder = open_sweep(name, storage)
+        file = write_report(folder, sweep)
+    typer.echo(file)
+    from sweeps.tracking.report_files import attach
+
+    typer.echo(attach(sweep, folder), err=True)
+
+
+@app.command()
+def card(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Sweeps; default: all.")
+    ] = None,
+    storage: Storage = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Print the model card's table with what was measured here, as Markdown."""
+    from sweeps.figures.found import read_found
+    from sweeps.page.card import card_markdown, card_rows
+
+    root = storage_root(storage)
+    known = sorted(path.parent.name for path in Path(root).glob("*/state.json"))
+    rows = []
+    for name in names or known:
+        with errors_to_status():
+            sweep, folder = open_sweep(name, storage)
+            rows += card_rows(read_found(folder, sweep))
+    if output is Output.JSON:
+        as_json([row.to_dict() for row in rows])
+    elif rows:
+        typer.echo(card_markdown(rows))
+    else:
+        leave(NOT_FOUND, f"nothing has completed in {root}")
