@@ -23,13 +23,18 @@ app = typer.Typer()
 
 @app.command()
 def report(name: SweepName, storage: Storage = None) -> None:
-    """Write report.html, one file that needs no network, and attach it to the MLflow run."""
+    """Write report.html, one file that needs no network, and its figures as PNG; attach them."""
+    from sweeps.figures.found import read_found
+    from sweeps.page.pictures import NoBrowser, write_pictures
     from sweeps.page.report import write_report
 
     with errors_to_status():
         sweep, folder = open_sweep(name, storage)
-        file = write_report(folder, sweep)
-    typer.echo(file)
+        typer.echo(write_report(folder, sweep))
+    try:
+        typer.echo(write_pictures(read_found(folder, sweep)))
+    except NoBrowser as error:
+        typer.echo(error, err=True)
     from sweeps.tracking.report_files import attach
 
     typer.echo(attach(sweep, folder), err=True)

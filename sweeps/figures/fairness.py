@@ -66,7 +66,7 @@ def gains(found: Found) -> go.Figure | None:
         "interval, the small strokes are single seeds. The recipe is the orange line: a bar that "
         "crosses it is a tie.",
         xaxis={"title": f"gain over the recipe in {unit}; right is better", "zeroline": False},
-        margin={"l": 260, "r": 30, "t": 50, "b": 60},
+        yaxis={"automargin": True},
         height=160 + 60 * len(compared),
     )
 

@@ -51,7 +51,7 @@ def parallel_coordinates(found: Found) -> go.Figure | None:
     return finish(
         figure,
         "Every trial over the varied keys",
-        f"One line per trial, yellow is good. Drag along an axis to keep the trials in between: "
+        f"One line per trial, amber is good. Drag along an axis to keep the trials in between: "
         f"the best ones of {found.metric} show where the good values of each key lie. Trials with "
         "fewer epochs were stopped there and are not comparable with longer ones.",
         margin={"l": 70, "r": 50, "t": 110, "b": 40},
@@ -92,12 +92,13 @@ def slices(found: Found) -> go.Figure | None:
         )  # fmt: skip
         figure.update_xaxes(title=axis.name, tickvals=axis.ticks, ticktext=axis.texts, **place)
     figure.update_yaxes(title=found.metric, col=1)
+    recipe = "; the large one is the recipe" if rows[0].record.index == 0 else ""
     return finish(
         figure,
         "Key by key",
-        f"Each point is a trial after {epochs} epochs; the larger one is the recipe, the green one "
-        "the winner. A key that matters shows a slope or a hill; a best value at an edge says that "
-        "the range was too narrow.",
+        f"Each point is a trial after {epochs} epochs{recipe}. A key that matters shows a slope or "
+        "a hill; a best value at an edge says that the range was too narrow. Blue trials have "
+        "trained their whole schedule, grey ones were stopped; green is the winner.",
         height=60 + 320 * num_rows,
     )
 

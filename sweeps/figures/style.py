@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from sweeps.answer.results import TrialRow
 
 RECIPE, WINNER, TRIAL, STOPPED, FAILED = "#E69F00", "#009E73", "#56B4E9", "#999999", "#D55E00"
-SCALE = [[0.0, "#5B2A86"], [0.5, "#56B4E9"], [1.0, "#F0E442"]]
+SCALE = [[0.0, "#9A7BC8"], [0.5, "#3C9BD6"], [1.0, "#E8A300"]]
 WIDTH_PX, HEIGHT_PX = 960, 440
 
 

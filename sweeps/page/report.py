@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sweeps.answer.report import advice_on, answer_lines, cost_line, trial_cells
-from sweeps.figures import curves, fairness, keys
 from sweeps.figures.found import Found, read_found
 from sweeps.page.card import card_table
 from sweeps.page.page import Page
+from sweeps.page.pictures import SECTIONS
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder, write_atomically
 
@@ -32,7 +32,6 @@ def report_html(found: Found) -> str:
     page = Page(f"Sweep {found.result.name}")
     _answer(page, found)
     _pictures(page, found)
-    _failures(page, found)
     page.heading("Model card")
     card_table(page, found)
     _trials(page, found)
@@ -65,27 +64,12 @@ def _answer(page: Page, found: Found) -> None:
 
 
 def _pictures(page: Page, found: Found) -> None:
-    sections = {
-        "How sure, and at what cost": (fairness.gains, curves.accuracy_against_time),
-        "How the trials went": (curves.learning_curves, fairness.rank_correlations),
-        "What the keys do": (
-            keys.parallel_coordinates, keys.importance, keys.slices, fairness.schedule_shapes,
-        ),
-    }  # fmt: skip
-    for heading, makers in sections.items():
+    for heading, makers in SECTIONS.items():
         figures = [figure for make in makers if (figure := make(found)) is not None]
         if figures:
             page.heading(heading)
             for figure in figures:
                 page.figure(figure)
-
-
-def _failures(page: Page, found: Found) -> None:
-    figure = fairness.failures(found)
-    if figure is None:
-        return
-    page.heading("What failed")
-    page.figure(figure)
     told = [row.record for row in found.result.rows if row.record.error]
     for record in told[:_MOST_FAILURES]:
         page.code(record.error or "", summary=f"{record.name}: {record.status}")

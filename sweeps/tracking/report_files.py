@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sweeps.page.pictures import FOLDER_NAME
 from sweeps.page.report import FILE_NAME
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
@@ -9,13 +10,15 @@ from sweeps.tracking.store import tracking_uri
 
 
 def log_report(client: Any, run_id: str, folder: SweepFolder) -> None:
-    """Log ``report.html`` to the run, if it was written.
+    """Log ``report.html`` and ``figures/`` to the run, as far as they were written.
 
     Raises:
         MlflowException: If the server does not take it.
     """
     if (folder.path / FILE_NAME).exists():
         client.log_artifact(run_id, str(folder.path / FILE_NAME))
+    if (folder.path / FOLDER_NAME).exists():
+        client.log_artifacts(run_id, str(folder.path / FOLDER_NAME), FOLDER_NAME)
 
 
 def attach(sweep: Sweep, folder: SweepFolder) -> str:
