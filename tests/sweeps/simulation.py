@@ -184,7 +184,15 @@ class Driver:
             if killed_after is not None and epoch > killed_after:
                 return
             value, finished = self.value(record, num_epochs, epoch), epoch == num_epochs
-            spool.append({"epoch": epoch, "num_epochs": num_epochs, metric: value})
+            spool.append(
+                {
+                    "epoch": epoch,
+                    "num_epochs": num_epochs,
+                    "finished": finished,
+                    "elapsed_seconds": epoch * self._seconds,
+                    metric: value,
+                }
+            )
             ledger.worker_seconds += self._seconds
             ledger.epochs += 1
             ledger.running[assignment.key] = num_epochs - epoch
