@@ -1,6 +1,7 @@
 """What the figures draw, against what the simulated trainings have measured."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -48,13 +49,18 @@ def found(sweep, tmp_path):
     return found
 
 
-def traces(figure):
-    return {trace.name: trace for trace in figure.data}
+def drawn(figure: Any) -> Any:
+    assert figure is not None
+    return figure
+
+
+def traces(figure: Any) -> dict[str, Any]:
+    return {trace.name: trace for trace in drawn(figure).data}
 
 
 def test_every_epoch_of_every_schedule_is_a_point_of_the_learning_curves(found):
     all_of_it = found()
-    figure = learning_curves(all_of_it)
+    figure = drawn(learning_curves(all_of_it))
     points = [y for trace in figure.data if trace.mode == "lines" for y in trace.y if y is not None]
     assert len(points) == sum(row.epochs_trained for row in all_of_it.result.rows)
     recipe = traces(figure)["recipe"]
@@ -65,7 +71,7 @@ def test_every_epoch_of_every_schedule_is_a_point_of_the_learning_curves(found):
 
 
 def test_rungs_are_marked_where_trials_ended(found):
-    figure = learning_curves(found())
+    figure = drawn(learning_curves(found()))
     assert [shape.x0 for shape in figure.layout.shapes] == [1, 3]
     ends = traces(figure)["end of a rung, or stop"]
     assert set(ends.x) == {1, 3}
@@ -82,7 +88,7 @@ def test_the_front_of_accuracy_and_time_holds_the_best_trial(found):
 
 def test_parallel_coordinates_have_a_line_for_each_trial_with_a_value(found):
     all_of_it = found(space=TWO_KEYS)
-    (lines,) = parallel_coordinates(all_of_it).data
+    (lines,) = drawn(parallel_coordinates(all_of_it)).data
     assert [one.label for one in lines.dimensions] == ["lr", "batch", "epochs", "val_accuracy"]
     rates, batches, epochs, _ = (list(one["values"]) for one in lines.dimensions)
     rows = all_of_it.result.rows
@@ -94,7 +100,7 @@ def test_parallel_coordinates_have_a_line_for_each_trial_with_a_value(found):
 
 def test_slices_compare_only_what_was_trained_equally_long(found):
     all_of_it = found(space=TWO_KEYS)
-    figure = slices(all_of_it)
+    figure = drawn(slices(all_of_it))
     assert all_of_it.widest_rung == 1
     expected = {row.record.id for row in all_of_it.result.rows if row.record.rungs}
     for trace in figure.data:
@@ -117,7 +123,7 @@ def test_of_few_trials_no_importance_is_told(found):
 
 def test_the_rank_correlations_are_the_answers_own(found):
     all_of_it = found()
-    (bars,) = rank_correlations(all_of_it).data
+    (bars,) = drawn(rank_correlations(all_of_it)).data
     known = [one.value for one in all_of_it.result.correlations if one.value is not None]
     assert list(bars.y) == pytest.approx(known, rel=1e-4)
 
@@ -128,12 +134,12 @@ def test_failures_are_counted_by_reason(found):
             return {"reason": "nan", "error": "NonFiniteLoss"}
         return {"reason": "error", "error": "boom"} if assignment.record.index == 3 else None
 
-    (bars,) = failures(found(RANDOM, failure=failure)).data
+    (bars,) = drawn(failures(found(RANDOM, failure=failure))).data
     assert dict(zip(bars.y, bars.x, strict=True)) == {"infeasible: nan": 2, "failed: error": 1}
 
 
 def test_a_schedule_is_drawn_as_it_is_defined(found):
-    figure = schedule_shapes(found("search: {algorithm: grid}\n", space=SHAPES))
+    figure = drawn(schedule_shapes(found("search: {algorithm: grid}\n", space=SHAPES)))
     shapes = [dict(zip(trace.x, trace.y, strict=True)) for trace in figure.data]
     assert all(shape[0.5] == pytest.approx(0.5) for shape in shapes)  # half of the warm-up
     cosine, step = shapes
@@ -151,7 +157,7 @@ def test_what_a_sweep_does_not_have_is_not_drawn(found):
 def test_every_caption_says_something(found):
     all_of_it = found(RANDOM.replace("12", "40") + STRETCH, space=TWO_KEYS)
     for draw in (learning_curves, accuracy_against_time, parallel_coordinates, slices, importance):
-        assert len(draw(all_of_it).layout.meta["caption"].split()) > 10
+        assert len(drawn(draw(all_of_it)).layout.meta["caption"].split()) > 10
 
 
 def test_a_notebook_gets_the_trials_as_a_frame(found, tmp_path):

@@ -48,11 +48,12 @@ def test_nothing_is_fetched_from_anywhere(driver):
 
 def test_the_answer_comes_first_and_is_the_terminals(driver):
     found = driver()
-    result = read_found(found.folder, found.sweep).result
+    winner = read_found(found.folder, found.sweep).result.winner
+    assert winner is not None
     page = page_of(found)
     answer = re.search(r'class="answer">([^<]*)<', page)
     assert answer is not None
-    assert html.unescape(answer.group(1)).startswith(f"{result.winner.record.name}: val_accuracy")
+    assert html.unescape(answer.group(1)).startswith(f"{winner.record.name}: val_accuracy")
     assert page.index('class="answer"') < page.index("<figure>")
 
 
