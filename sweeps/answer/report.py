@@ -82,6 +82,20 @@ def answer(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> str:
     return "\n".join(lines)
 
 
+def in_brief(result: SweepResult) -> str:
+    """How the sweep ended, who won by how much, and what it cost: a message of a few lines."""
+    state, winner = result.state, result.winner
+    reason = f": {state.reason}" if state.status == "stopped" else ""
+    lines = [f"sweep {result.name} {state.status}{reason}"]
+    if winner is None:
+        lines.append("no trial has completed")
+    else:
+        lines += (_confirmed(result) if result.verdict else _comparison(result, winner))[:2]
+    if failed := result.count("failed"):
+        lines.append(f"{failed} of {len(result.rows)} trials failed")
+    return "\n".join([*lines, _cost(result)])
+
+
 def write_best(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> Path:
     """Write the winner's recipe to ``best.yaml``, with a header that says what it is."""
     winner = result.winner

@@ -1,0 +1,31 @@
+"""A sweep that has ended, on disk, with everything a sweep can have: for the commands that look."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sweeps.spec import Sweep
+from sweeps.storage import SweepFolder
+from tests.sweeps.simulation import STRETCH, Driver, begin, write_sweep
+
+TEXT = (
+    "search: {algorithm: random, trials: 12, seed: 5}\n"
+    "objective: {against: [training_seconds]}\n"
+    f"confirm: {{top_k: 2, seeds: 3}}\n{STRETCH}"
+)
+
+
+def finished_sweep(root: Path, name: str = "s", text: str = TEXT) -> tuple[Sweep, SweepFolder]:
+    """Sweep with rungs and a confirmation, tested on 10 images; below ``root/results``."""
+    sweep = write_sweep(root, text)
+    folder = begin(root / "results" / name)
+    folder.sweep_file.write_text(sweep.resolved_yaml())
+    Driver(sweep, folder).run()
+    test = {
+        record.id: {"accuracy": 0.9 if record.index else 0.8, "loss": 0.5, "num_images": 10}
+        for record in folder.read_confirmations()
+    }
+    state = folder.read_state()
+    folder.write_state(
+        replace(state, status="finished", reason="all trials", test=test, wall_seconds=60.0)
+    )
+    return sweep, folder
