@@ -19,6 +19,8 @@ def finished_sweep(root: Path, name: str = "s", text: str = TEXT) -> tuple[Sweep
     sweep = write_sweep(root, text)
     folder = begin(root / "results" / name)
     folder.sweep_file.write_text(sweep.resolved_yaml())
+    (folder.path / "sweep.yaml").write_text(sweep.text)
+    (folder.path / "environment.json").write_text("{}")
     Driver(sweep, folder).run()
     test = {
         record.id: {"accuracy": 0.9 if record.index else 0.8, "loss": 0.5, "num_images": 10}
