@@ -14,7 +14,7 @@ from rich.text import Text
 
 from resnet_core.problems import InvalidFile
 from sweeps.answer.compare import Comparison, compare_sweeps, compare_trials, difference
-from sweeps.answer.overview import Overview, read_overview
+from sweeps.answer.overview import Overview, phase_of, read_overview
 from sweeps.answer.report import advice_on, answer, trials_table, write_best
 from sweeps.answer.results import read_result
 from sweeps.cli_options import (
@@ -152,7 +152,7 @@ def best(name: SweepName, storage: Storage = None, output: OutputOption = Output
     if output is Output.TABLE:
         typer.echo(answer(result, folder, sweep))
         return
-    everything = result.to_dict()
+    everything = {**result.to_dict(), "status": phase_of(folder)}
     chosen: dict[str, Any] = {key: everything[key] for key in everything if key != "trials"}
     chosen["trial"] = result.winner.to_dict()
     chosen["advice"] = [one.to_dict() for one in advice_on(result, sweep)]

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from sweeps.answer.correct_images import pack_images
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
 from tests.sweeps.simulation import STRETCH, Driver, begin, write_sweep
@@ -22,12 +26,14 @@ def finished_sweep(root: Path, name: str = "s", text: str = TEXT) -> tuple[Sweep
     (folder.path / "sweep.yaml").write_text(sweep.text)
     (folder.path / "environment.json").write_text("{}")
     Driver(sweep, folder).run()
-    test = {
-        record.id: {"accuracy": 0.9 if record.index else 0.8, "loss": 0.5, "num_images": 10}
-        for record in folder.read_confirmations()
-    }
+    test = {record.id: _tested(9 if record.index else 8) for record in folder.read_confirmations()}
     state = folder.read_state()
     folder.write_state(
         replace(state, status="finished", reason="all trials", test=test, wall_seconds=60.0)
     )
     return sweep, folder
+
+
+def _tested(num_correct: int) -> dict[str, Any]:
+    correct = pack_images(np.arange(10) < num_correct)
+    return {"accuracy": num_correct / 10, "loss": 0.5, "num_images": 10, "correct": correct}
