@@ -38,7 +38,7 @@ class ChatRoom(ThreadingHTTPServer):
 
 
 class _Answer(BaseHTTPRequestHandler):
-    server: ChatRoom
+    server: ChatRoom  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -58,7 +58,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name is http.server's
         """Say nothing on stderr, which a test may read."""
 
 

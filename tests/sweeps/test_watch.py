@@ -1,4 +1,7 @@
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -41,7 +44,7 @@ def test_a_sweep_is_looked_at_until_its_driver_is_gone_and_only_changes_are_told
 
 def test_a_sweep_without_a_driver_is_looked_at_once(swept):
     sweep, folder = swept
-    assert len(list(looks(folder, sweep, pytest.fail))) == 1
+    assert len(list(looks(folder, sweep, lambda _: pytest.fail("waited")))) == 1
 
 
 @pytest.mark.slow
@@ -61,3 +64,56 @@ def test_without_a_terminal_status_watch_prints_a_line_a_change_and_ends_with_th
     assert process.returncode == 0
     assert [one["running"] for one in (first, second, last)] == [True, True, False]
     assert [one["trials"][2]["status"] for one in (first, second)] == ["completed", "failed"]
+
+
+@pytest.fixture
+def on_a_terminal(swept, tmp_path):
+    """Start ``status --watch`` on a terminal of its own; what it prints comes by `read_until`."""
+    _, folder = swept
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "sweeps", "status", folder.name, "--watch"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=theirs, stderr=theirs,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    def read_until(text: bytes) -> bytes:
+        seen = b""
+        while text not in seen:
+            seen += os.read(ours, 65536)
+        return seen
+
+    yield folder, start, read_until
+    for process in started:
+        process.kill()
+        process.wait()
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_last_table_stays_once_the_driver_is_gone(on_a_terminal):
+    folder, start, read_until = on_a_terminal
+    with folder.locked():
+        process = start()
+        read_until(b"tracking: 27 of 27 points behind, of 3 trials")
+    last = read_until(b"s is finished; cost so far")
+    assert process.wait(60) == 0
+    assert b"\x1b[2K" in last  # the panel was wiped before the table was printed
+    assert b"val_accuracy after the last epoch" in last.rpartition(b"\x1b[2K")[2]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_watching_with_130_and_no_traceback(on_a_terminal):
+    folder, start, read_until = on_a_terminal
+    with folder.locked():
+        process = start()
+        read_until(b"s is running")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
