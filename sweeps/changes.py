@@ -6,7 +6,6 @@ them with the folder locked.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 
 from resnet_core import Recipe
 from resnet_core.dotted_paths import get_path
@@ -16,10 +15,6 @@ from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spending import Budget
 from sweeps.storage import SweepFolder
-
-
-class TrialNotFound(LookupError):
-    """No trial of this name in the sweep."""
 
 
 class NothingToDo(ValueError):
@@ -85,12 +80,7 @@ def rerun(sweep: Sweep, folder: SweepFolder, trial_id: str, sets: Iterable[str])
         NothingToDo: If the recipe that comes out was trained already.
     """
     memory = Memory(sweep, folder)
-    known = {record.id: record for record in memory.records.values()}
-    if trial_id not in known:
-        near = get_close_matches(trial_id, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise TrialNotFound(f"{folder.name} has no trial {trial_id!r}{hint}")
-    sets, original = list(sets), known[trial_id]
+    sets, original = list(sets), folder.find_trial(trial_id)
     recipe = Recipe.from_yaml(folder.trial_folder(original) / "recipe.yaml", sets).to_dict()
     overrides = dict(original.overrides)
     changed = [one.partition("=")[0].strip() for one in sets]

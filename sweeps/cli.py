@@ -5,13 +5,11 @@ and ``best`` answer at once. Data goes to stdout, everything else to stderr.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sweeps import cli_life, cli_report
-from sweeps.answer.report import advice_on, answer, write_best
-from sweeps.answer.results import read_result
+from sweeps import cli_life, cli_look, cli_report
 from sweeps.cli_options import (
     INTERRUPTED,
     INVALID,
@@ -20,14 +18,10 @@ from sweeps.cli_options import (
     Output,
     OutputOption,
     Sets,
-    Storage,
     SweepFile,
-    SweepName,
     as_json,
     errors_to_status,
     leave,
-    open_sweep,
-    print_table,
 )
 from sweeps.loading import load_sweep
 
@@ -88,44 +82,8 @@ def plan(
 
 # In this order they stand in --help, after `validate`.
 app.registered_commands.extend(cli_life.app.registered_commands)
+app.registered_commands.extend(cli_look.app.registered_commands)
 app.registered_commands.extend(cli_report.app.registered_commands)
-
-
-@app.command()
-def status(name: SweepName, storage: Storage = None, output: OutputOption = Output.TABLE) -> None:
-    """Show every trial of a sweep, running or not."""
-    with errors_to_status():
-        sweep, folder = open_sweep(name, storage)
-    result = read_result(folder, sweep)
-    running = folder.is_running
-    if output is Output.JSON:
-        as_json({**result.to_dict(), "running": running})
-        return
-    print_table(result)
-    state = "running" if running else result.state.status
-    if state == "running" and not running:
-        state = "interrupted"
-    typer.echo(f"{name} is {state}; cost so far {result.cost:.2f} {result.cost_unit}")
-
-
-@app.command()
-def best(name: SweepName, storage: Storage = None, output: OutputOption = Output.TABLE) -> None:
-    """Say what won, by how much over the recipe, at what cost, and write its recipe file."""
-    with errors_to_status():
-        sweep, folder = open_sweep(name, storage)
-    result = read_result(folder, sweep)
-    if result.winner is None:
-        leave(NONE_FINISHED, f"no trial of {name} has completed")
-    recipe_file = write_best(result, folder, sweep)
-    if output is Output.TABLE:
-        typer.echo(answer(result, folder, sweep))
-        return
-    everything = result.to_dict()
-    chosen: dict[str, Any] = {key: everything[key] for key in everything if key != "trials"}
-    chosen["trial"] = result.winner.to_dict()
-    chosen["advice"] = [one.to_dict() for one in advice_on(result, sweep)]
-    chosen["recipe"] = str(recipe_file)
-    as_json(chosen)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sweeps import cancel as cancel_requests
+from sweeps.answer.report import in_brief
 from sweeps.answer.results import SweepResult
 from sweeps.cli_options import (
     DONE,
@@ -38,6 +39,7 @@ from sweeps.failures import last_line
 from sweeps.loading import load_sweep
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder, storage_root
+from sweeps.webhook import announcing
 
 app = typer.Typer()
 
@@ -207,29 +209,44 @@ def _run(
         f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
     )
     go_on = f"go on with: python -m sweeps resume {folder.name}{elsewhere}"
-    with folder.locked():
-        change()
-        cancel_requests.forget(folder)  # meant for an earlier driver
-        from sweeps import launch
-        from sweeps.cluster import Refused
+    with announcing(lambda problem: typer.echo(problem, err=True)) as announce:
+        with folder.locked():
+            change()
+            cancel_requests.forget(folder)  # meant for an earlier driver
+            result = _drive(sweep, folder, verbose, go_on, announce)
+        announce(in_brief(result))
+        print_result(result, folder, sweep, output)
+        _leave_as(result, go_on)
 
-        display = display_for(stderr())
-        launch.begin(folder, sweep)
-        try:
-            # Ray prints what its daemons complain of; stdout belongs to the answer.
-            with (
-                (folder.path / "ray.log").open("a") as log,
-                redirect_stdout(sys.stderr if verbose else log),
-            ):
-                result = launch.run(sweep, folder, display)
-        except Refused as error:
-            launch.undo_begin(folder)
-            noted = f"\nwhat was asked for is noted; {go_on}" if folder.exists else ""
-            leave(REFUSED, f"{error}{noted}")
-        except KeyboardInterrupt:  # while Ray was starting or ending
-            leave(INTERRUPTED, f"interrupted; {go_on}")
-    print_result(result, folder, sweep, output)
-    _leave_as(result, go_on)
+
+def _drive(
+    sweep: Sweep, folder: SweepFolder, verbose: bool, go_on: str, announce: Callable[[str], None]
+) -> SweepResult:
+    """Run the driver; if it does not come to a result, announce that and leave."""
+    from sweeps import launch
+    from sweeps.cluster import Refused
+
+    display = display_for(stderr())
+    launch.begin(folder, sweep)
+    try:
+        # Ray prints what its daemons complain of; stdout belongs to the answer.
+        with (
+            (folder.path / "ray.log").open("a") as log,
+            redirect_stdout(sys.stderr if verbose else log),
+        ):
+            return launch.run(sweep, folder, display)
+    except Refused as error:
+        announce(f"sweep {folder.name} refused: {error}")
+        launch.undo_begin(folder)
+        noted = f"\nwhat was asked for is noted; {go_on}" if folder.exists else ""
+        leave(REFUSED, f"{error}{noted}")
+    except KeyboardInterrupt:  # while Ray was starting or ending
+        announce(f"sweep {folder.name} interrupted")
+        leave(INTERRUPTED, f"interrupted; {go_on}")
+    except Exception as error:
+        text = next(iter(str(error).splitlines()), "")
+        announce(f"sweep {folder.name} crashed: {type(error).__name__}: {text}")
+        raise
 
 
 def _leave_as(result: SweepResult, go_on: str) -> NoReturn:

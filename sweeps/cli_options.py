@@ -16,7 +16,7 @@ from sweeps.answer.report import answer, trials_table
 from sweeps.answer.results import SweepResult
 from sweeps.loading import load_sweep
 from sweeps.spec import Sweep
-from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, storage_root
+from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, storage_root
 
 DONE, INTERNAL, INVALID, REFUSED, NONE_FINISHED, TOO_MANY_FAILED, NOT_FOUND = range(7)
 INTERRUPTED = 130
@@ -53,7 +53,7 @@ def leave(status: int, message: str) -> NoReturn:
 @contextmanager
 def errors_to_status() -> Iterator[None]:
     """Turn the errors a user can cause into one message and the contract's exit status."""
-    from sweeps.changes import NothingToDo, TrialNotFound
+    from sweeps.changes import NothingToDo
 
     try:
         yield
@@ -87,10 +87,13 @@ def print_result(result: SweepResult, folder: SweepFolder, sweep: Sweep, output:
 
 def print_table(result: SweepResult) -> None:
     """The trials, one a row."""
+    data_console().print(trials_table(result))
+
+
+def data_console() -> Console:
+    """Where tables go: stdout."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)  # a pipe has no width: one line per trial
-    console.print(trials_table(result))
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)  # one line a row
 
 
 def as_json(data: Any) -> None:

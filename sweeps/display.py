@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,12 +19,19 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.answer.results import SweepResult, read_result
-from sweeps.record import TrialRecord
+from sweeps.record import TrialRecord, TrialStatus
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
 
+if TYPE_CHECKING:  # it needs Optuna, which `--help` does not wait for
+    from sweeps.forecast import Forecast
+
 HEARTBEAT_SECONDS = 60.0
 REFRESHES_PER_SECOND = 2.0
+COUNTED: tuple[TrialStatus, ...] = (
+    "completed", "paused", "stopped_early", "infeasible", "duplicate", "failed", "running",
+    "pending",
+)  # fmt: skip
 
 
 class Display:
@@ -32,8 +39,8 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.forecast: object = ""
-        """Says, as text, how long the sweep still takes; the driver knows."""
+        self.forecast: Forecast | None = None
+        """Says how long the sweep still takes; the driver knows, once it trains."""
 
     @contextmanager
     def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
@@ -107,7 +114,7 @@ def _of_rung(record: TrialRecord) -> str:
 
 
 class LivePanel(Display):
-    """A panel that stays in place: counts, best against the recipe, a line per running trial."""
+    """A panel that stays in place: budget, counts, best against the recipe, running trials."""
 
     @contextmanager
     def following(self, folder: SweepFolder, sweep: Sweep) -> Iterator[None]:
@@ -129,6 +136,7 @@ class LivePanel(Display):
     def started(self, record: TrialRecord) -> None:
         """A trial was given to a gang."""
         self._running[record.id] = (record, {})
+        self._is_stale = True
 
     def epoch(self, record: TrialRecord, metrics: dict[str, Any]) -> None:
         """A trial has completed an epoch."""
@@ -161,22 +169,30 @@ class LivePanel(Display):
             f"{ended}/{trials or 'open'} trials",
             f"{int(seconds // 60)}:{int(seconds % 60):02d}",
         )
+        for share in self.forecast.shares if self.forecast is not None else ():
+            head.add_row(
+                ProgressBar(total=share.limit, completed=share.spent, width=30), str(share)
+            )
         running = Table.grid(padding=(0, 2))
-        metric = self._result.objective.metric
         for record, metrics in list(self._running.values()):
-            if metrics:
-                running.add_row(
-                    escape(record.name),
-                    f"epoch {metrics['epoch']}/{metrics['num_epochs']}",
-                    f"{metric} {metrics[metric]:.4f}",
-                    f"{metrics['images_per_second']:.0f} images/s",
-                )
-            else:
-                running.add_row(escape(record.name), "first epoch", "", "")
+            running.add_row(escape(record.name), *self._progress(record, metrics))
         body = Group(
             head, Text(_summary(self._result, self._sweep, self.forecast)), Text(), running
         )
         return Panel(body, title=escape(self._folder.name), title_align="left", expand=True)
+
+    def _progress(self, record: TrialRecord, metrics: dict[str, Any]) -> list[str]:
+        """Rung, epoch, objective, accuracy (if that is not the objective), and speed."""
+        rung = "whole schedule" if record.rung is None else f"rung {record.rung}ep"
+        if not metrics:
+            return [rung, "first epoch"]
+        shown = dict.fromkeys([self._result.objective.metric, "val_accuracy"])
+        return [
+            rung,
+            f"epoch {metrics['epoch']}/{metrics['num_epochs']}",
+            *(f"{name} {metrics[name]:.4f}" for name in shown),
+            f"{metrics['images_per_second']:.0f} images/s",
+        ]
 
 
 def display_for(console: Console) -> Display:
@@ -184,10 +200,10 @@ def display_for(console: Console) -> Display:
     return LivePanel(console) if console.is_terminal else Lines(console)
 
 
-def _summary(result: SweepResult, sweep: Sweep, forecast: object) -> str:
+def _summary(result: SweepResult, sweep: Sweep, forecast: "Forecast | None") -> str:
     counts = ", ".join(
         f"{number} {status.replace('_', ' ')}"
-        for status in ("completed", "paused", "stopped_early", "infeasible", "failed", "running")
+        for status in COUNTED
         if (number := result.count(status))
     )
     metric = result.objective.metric
@@ -200,7 +216,7 @@ def _summary(result: SweepResult, sweep: Sweep, forecast: object) -> str:
         parts.append(f"recipe {baseline.value:.4f}")
     if result.confirmations:
         parts.append(f"{sum(one.ended for one in result.confirmations)} trainings to confirm")
-    if told := str(forecast):
+    if forecast is not None and (told := str(forecast)):
         parts.append(told)
     return "; ".join(parts)
 

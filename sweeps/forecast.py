@@ -2,10 +2,24 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sweeps.memory import Memory
 from sweeps.spec import Sweep
 from sweeps.spending import Budget, hours_per_worker_second
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is spent of one of the budget's limits, both in the unit that the name tells."""
+
+    name: str
+    spent: float
+    limit: float
+
+    def __str__(self) -> str:
+        """``0.31 of 2 gpu_hours``."""
+        return f"{self.spent:.2g} of {self.limit:g} {self.name}"
 
 
 class Forecast:
@@ -53,17 +67,23 @@ class Forecast:
             seconds = min(seconds, limit - self._wall_seconds())
         return max(0.0, seconds) if math.isfinite(seconds) else None
 
-    def __str__(self) -> str:
-        """``about 12 min to go, 0.3 of 2 gpu_hours spent``; empty before the first epoch."""
-        parts = []
-        seconds = self.seconds_left
-        if seconds is not None:
-            parts.append(f"about {in_words(seconds)} to go")
+    @property
+    def shares(self) -> list[Share]:
+        """Of the limits that the budget sets on time: hours of workers, minutes of the sweep."""
+        found = []
         if self._budget.hours is not None:
             name, hours = self._budget.hours
-            spent = self._memory.ledger.worker_seconds * self._rate
-            parts.append(f"{spent:.2g} of {hours:g} {name} spent")
-        return ", ".join(parts)
+            found.append(Share(name, self._memory.ledger.worker_seconds * self._rate, hours))
+        if self._budget.config.wall_clock is not None:
+            minutes = self._budget.config.wall_clock.seconds / 60
+            found.append(Share("minutes", self._wall_seconds() / 60, minutes))
+        return found
+
+    def __str__(self) -> str:
+        """``about 12 min to go, 0.3 of 2 gpu_hours spent``; empty before the first epoch."""
+        seconds = self.seconds_left
+        parts = [] if seconds is None else [f"about {in_words(seconds)} to go"]
+        return ", ".join([*parts, *(f"{share} spent" for share in self.shares)])
 
 
 def in_words(seconds: float) -> str:

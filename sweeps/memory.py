@@ -86,7 +86,8 @@ class Memory:
     @property
     def num_trained(self) -> int:
         """Trials that count as ``trials``: trained, or to be trained."""
-        return sum(record.was_trained for record in self.records.values())
+        # A copy: the live panel's thread asks, too, while the driver adds trials.
+        return sum(record.was_trained for record in list(self.records.values()))
 
     @property
     def num_points(self) -> int:

@@ -20,6 +20,7 @@ of one. Reading needs neither Ray nor MLflow.
 import fcntl
 import json
 import os
+import time
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,9 +31,16 @@ from typing import Any
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
 
+# Whoever asks `is_running` holds the lock for a moment; a driver that comes just then waits.
+LOCK_TRIES, LOCK_TRY_SECONDS = 4, 0.05
+
 
 class SweepNotFound(LookupError):
     """No sweep of this name in the storage."""
+
+
+class TrialNotFound(LookupError):
+    """No trial of this name in the sweep."""
 
 
 class SweepBusy(RuntimeError):
@@ -75,7 +83,7 @@ class SweepFolder:
         folder = cls(root / name)
         if folder.exists:
             return folder
-        known = sorted(path.parent.name for path in root.glob("*/state.json"))
+        known = [folder.name for folder in all_sweeps(root)]
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there: {', '.join(known) or 'none'}"
         raise SweepNotFound(f"no sweep {name!r} in {root}{hint}")
@@ -103,24 +111,26 @@ class SweepFolder:
             SweepBusy: If another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SweepBusy(f"another driver is running {self.name!r} ({self.path})") from None
+        with self._trying(fcntl.LOCK_EX, tries=LOCK_TRIES) as is_ours:
+            if not is_ours:
+                raise SweepBusy(f"another driver is running {self.name!r} ({self.path})")
             yield
-        finally:
-            os.close(handle)
 
     @property
     def is_running(self) -> bool:
         """Whether a driver holds the sweep right now."""
+        # Shared: two who look at the same moment must not take each other for a driver.
+        with self._trying(fcntl.LOCK_SH, tries=1) as is_free:
+            return not is_free
+
+    @contextmanager
+    def _trying(self, kind: int, *, tries: int) -> Iterator[bool]:
+        """Whether the folder's lock could be had for the block."""
+        handle = os.open(self.path, os.O_RDONLY)
         try:
-            with self.locked():
-                return False
-        except SweepBusy:
-            return True
+            yield _could_lock(handle, kind, tries)
+        finally:
+            os.close(handle)
 
     def read_state(self) -> SweepState:
         """Read ``state.json``."""
@@ -161,9 +171,40 @@ class SweepFolder:
         """Every training with a fresh seed, by the trial's index and its seed; likewise."""
         return _read_records(self.path / "confirm", skip)
 
+    def find_trial(self, trial_id: str, *, confirmations: bool = False) -> TrialRecord:
+        """The record of ``t0007``, with ``confirmations`` also of ``t0007-s1``.
+
+        Raises:
+            TrialNotFound: If there is none; names the nearest.
+        """
+        records = [*self.read_records(), *(self.read_confirmations() if confirmations else [])]
+        known = {record.id: record for record in records}
+        if trial_id not in known:
+            near = get_close_matches(trial_id, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise TrialNotFound(f"{self.name} has no trial {trial_id!r}{hint}")
+        return known[trial_id]
+
     def history(self, record: TrialRecord, rung: int | None = None) -> list[dict[str, Any]]:
         """The epochs of the whole schedule, or of a rung's, oldest first."""
         return Spool(self.training_folder(record, rung)).read()[0]
+
+
+def all_sweeps(root: Path) -> list[SweepFolder]:
+    """Every sweep that was begun in a storage, by name."""
+    return [SweepFolder(file.parent) for file in sorted(root.glob("*/state.json"))]
+
+
+def _could_lock(handle: int, kind: int, tries: int) -> bool:
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if left:
+                time.sleep(LOCK_TRY_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _read_records(folder: Path, skip: Container[Path]) -> list[TrialRecord]:

@@ -107,6 +107,20 @@ def answer_lines(result: SweepResult) -> list[str]:
     return _comparison(result, result.winner)
 
 
+def in_brief(result: SweepResult) -> str:
+    """How the sweep ended, who won by how much, and what it cost: a message of a few lines."""
+    state, winner = result.state, result.winner
+    reason = f": {state.reason}" if state.status == "stopped" else ""
+    lines = [f"sweep {result.name} {state.status}{reason}"]
+    if winner is None:
+        lines.append("no trial has completed")
+    else:
+        lines += answer_lines(result)[:2]
+    if failed := result.count("failed"):
+        lines.append(f"{failed} of {len(result.rows)} trials failed")
+    return "\n".join([*lines, cost_line(result)])
+
+
 def write_best(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> Path:
     """Write the winner's recipe to ``best.yaml``, with a header that says what it is."""
     winner = result.winner

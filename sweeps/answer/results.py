@@ -64,12 +64,13 @@ class TrialRow:
             "twin": self.record.twin,
             "costs": self.record.costs,
             "overrides": self.record.overrides,
-            "metrics": {
-                key: value
-                for key, value in self.last.items()
-                if isinstance(value, int | float) and key not in ("time", "first_step_at")
-            },
+            "metrics": self.metrics,
         }
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers of its last epoch."""
+        return numbers_of(self.last)
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,15 @@ def read_result(folder: SweepFolder, sweep: Sweep) -> SweepResult:
         cost_unit="GPU-hours" if resources.gpus_per_worker > 0 else "CPU-hours",
         hours_per_worker_second=hours_per_worker_second(resources),
     )
+
+
+def numbers_of(point: dict[str, Any]) -> dict[str, float]:
+    """What of a point in a trial's history was measured, without the moments it happened at."""
+    return {
+        key: value
+        for key, value in point.items()
+        if isinstance(value, int | float) and key not in ("time", "first_step_at")
+    }
 
 
 def _varied_now(sweep: Sweep, folder: SweepFolder, record: TrialRecord) -> dict[str, Any]:

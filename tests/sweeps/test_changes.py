@@ -3,13 +3,13 @@ import pytest
 from resnet_core.problems import InvalidFile
 from sweeps.changes import (
     NothingToDo,
-    TrialNotFound,
     confirm,
     extend,
     rerun,
     retry_failed,
 )
 from sweeps.fresh_seeds import fresh_seed
+from sweeps.storage import TrialNotFound
 from tests.sweeps.simulation import LR, STRETCH, Driver, begin, quick_disk, write_sweep
 
 TRIALS = "search: {algorithm: random, trials: 3, seed: 5}\n"
