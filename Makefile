@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test faults check bench bench-start bench-sweep bench-search ui clean
+.PHONY: help setup sweep test faults check bench bench-start bench-sweep bench-search bench-report ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -45,7 +45,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: bench-sweep bench-search
+bench: bench-sweep bench-search bench-report
 
 bench-start: setup
 	$(BIN)/python -m benchmarks.start
@@ -57,6 +57,10 @@ bench-sweep: setup
 # Every stopping rule against random search, on recorded learning curves; about a minute.
 bench-search: setup
 	$(BIN)/python -m benchmarks.search
+
+# The report of a 500-trial sweep: its size, and how fast a browser shows it.
+bench-report: setup
+	$(BIN)/python -m benchmarks.report
 
 ui: setup
 	$(BIN)/python -m sweeps ui

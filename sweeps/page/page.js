@@ -1,9 +1,11 @@
 (async () => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
   if (!figures.length) return;
-  const packed = atob(document.getElementById("plotly").textContent);
-  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  // The words are painted before the script is unpacked.
+  await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+  const packed = document.getElementById("plotly").textContent;
+  const bytes = await fetch(`data:application/gzip;base64,${packed}`);
+  const stream = bytes.body.pipeThrough(new DecompressionStream("gzip"));
   const element = document.createElement("script");
   element.textContent = await new Response(stream).text();
   document.head.appendChild(element);
