@@ -43,7 +43,7 @@ def write_pictures(found: Found) -> Path:
     from kaleido.errors import ChromeNotFoundError
 
     figures = {
-        make.__name__: figure.update_layout(paper_bgcolor="white", plot_bgcolor="white")
+        make.__name__: _on_paper(figure)
         for makers in SECTIONS.values()
         for make in makers
         if (figure := make(found)) is not None
@@ -55,7 +55,13 @@ def write_pictures(found: Found) -> Path:
     try:
         files: list[str | Path] = [temporary / f"{name}.png" for name in figures]
         if files:
-            plotly.io.write_images(list(figures.values()), files, scale=_SCALE)
+            plotly.io.write_images(
+                list(figures.values()),
+                files,
+                scale=_SCALE,
+                width=[figure.layout.width for figure in figures.values()],
+                height=[figure.layout.height for figure in figures.values()],
+            )
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
     except RuntimeError as error:
@@ -65,3 +71,15 @@ def write_pictures(found: Found) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def _on_paper(figure: "go.Figure") -> "go.Figure":
+    """White, and with room for the title, which the page writes above the figure."""
+    margin, room = figure.layout.margin, 40
+    return figure.update_layout(
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        margin={"t": margin.t + room},
+        height=figure.layout.height + room,
+        title={"x": 0.02, "y": 0.98, "yanchor": "top"},
+    )
