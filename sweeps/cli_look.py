@@ -49,7 +49,7 @@ def list_sweeps(storage: Storage = None, output: OutputOption = Output.TABLE) ->
     for folder in all_sweeps(storage_root(storage)):
         try:
             found.append(read_overview(folder, load_sweep(folder.sweep_file)))
-        except (InvalidFile, OSError, ValueError, TypeError) as error:
+        except (InvalidFile, OSError, ValueError, TypeError, LookupError) as error:
             # One folder that another version wrote must not hide the others.
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             typer.echo(f"{folder.path} cannot be read: {reason}", err=True)

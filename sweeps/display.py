@@ -72,7 +72,7 @@ class Lines(Display):
 
         def beat() -> None:
             while not done.wait(HEARTBEAT_SECONDS):
-                self.line(_summary(read_result(folder, sweep), sweep, self.forecast))
+                self.line(_summary(read_result(folder, sweep), sweep, str(self.forecast or "")))
 
         heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
         heart.start()
@@ -176,9 +176,8 @@ class LivePanel(Display):
         running = Table.grid(padding=(0, 2))
         for record, metrics in list(self._running.values()):
             running.add_row(escape(record.name), *self._progress(record, metrics))
-        body = Group(
-            head, Text(_summary(self._result, self._sweep, self.forecast)), Text(), running
-        )
+        to_go = "" if self.forecast is None else self.forecast.to_go
+        body = Group(head, Text(_summary(self._result, self._sweep, to_go)), Text(), running)
         return Panel(body, title=escape(self._folder.name), title_align="left", expand=True)
 
     def _progress(self, record: TrialRecord, metrics: dict[str, Any]) -> list[str]:
@@ -200,7 +199,7 @@ def display_for(console: Console) -> Display:
     return LivePanel(console) if console.is_terminal else Lines(console)
 
 
-def _summary(result: SweepResult, sweep: Sweep, forecast: "Forecast | None") -> str:
+def _summary(result: SweepResult, sweep: Sweep, forecast: str) -> str:
     counts = ", ".join(
         f"{number} {status.replace('_', ' ')}"
         for status in COUNTED
@@ -216,8 +215,8 @@ def _summary(result: SweepResult, sweep: Sweep, forecast: "Forecast | None") -> 
         parts.append(f"recipe {baseline.value:.4f}")
     if result.confirmations:
         parts.append(f"{sum(one.ended for one in result.confirmations)} trainings to confirm")
-    if forecast is not None and (told := str(forecast)):
-        parts.append(told)
+    if forecast:
+        parts.append(forecast)
     return "; ".join(parts)
 
 

@@ -18,8 +18,8 @@ class Share:
     limit: float
 
     def __str__(self) -> str:
-        """``0.31 of 2 gpu_hours``."""
-        return f"{self.spent:.2g} of {self.limit:g} {self.name}"
+        """``0.31 of 2 gpu_hours``, ``125 of 300 minutes``."""
+        return f"{self.spent:.{0 if self.spent >= 10 else 2}f} of {self.limit:g} {self.name}"
 
 
 class Forecast:
@@ -79,11 +79,15 @@ class Forecast:
             found.append(Share("minutes", self._wall_seconds() / 60, minutes))
         return found
 
-    def __str__(self) -> str:
-        """``about 12 min to go, 0.3 of 2 gpu_hours spent``; empty before the first epoch."""
+    @property
+    def to_go(self) -> str:
+        """``about 12 min to go``; empty while that is unknown."""
         seconds = self.seconds_left
-        parts = [] if seconds is None else [f"about {in_words(seconds)} to go"]
-        return ", ".join([*parts, *(f"{share} spent" for share in self.shares)])
+        return "" if seconds is None else f"about {in_words(seconds)} to go"
+
+    def __str__(self) -> str:
+        """``about 12 min to go, 0.30 of 2 gpu_hours spent``."""
+        return ", ".join(filter(None, [self.to_go, *(f"{share} spent" for share in self.shares)]))
 
 
 def in_words(seconds: float) -> str:

@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from tests.sweeps.finished_sweep import finished_sweep
 from tests.sweeps.sweep_file import DESIGN, HEAD, RECIPE
+
+TRIALS = "search: {algorithm: random, trials: 3, seed: 5}\n"
 
 
 @pytest.fixture
@@ -54,6 +58,49 @@ def test_a_name_that_is_not_there_ends_with_status_6(sweeps, command):
     done = sweeps(command, "quick")
     assert (done.returncode, done.stdout) == (6, "")
     assert "no sweep 'quick'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sides", "status", "told"),
+    [
+        (("t", "s"), 6, "no sweep 't' in "),
+        (("ss", "s"), 6, "did you mean 's'?"),
+        (("s/t0000", "s/t000"), 6, "s has no trial 't000'; did you mean t000"),
+        (("s/t0000", "s"), 2, "two trials (compare digits/t0000 digits/t0007), or two sweeps"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_on_stderr(sweeps, tmp_path, sides, status, told):
+    finished_sweep(tmp_path, text=TRIALS)
+    done = sweeps("compare", *sides)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert told in done.stderr
+
+
+def test_values_after_different_numbers_of_epochs_are_compared_with_a_warning(sweeps, tmp_path):
+    _, folder = finished_sweep(tmp_path)
+    stopped = next(row.id for row in folder.read_records() if row.status == "stopped_early")
+    warning = "mind: values after different numbers of epochs do not compare\n"
+    assert sweeps("compare", "s/t0000", f"s/{stopped}").stdout.endswith(warning)
+    assert sweeps("compare", "s", "s").stdout == "no key differs\nno result differs\n"
+
+
+def test_ls_shows_the_newest_sweep_first_and_what_cannot_be_read_on_stderr(sweeps, tmp_path):
+    for started_at, name in enumerate(("oldest", "older", "newest")):
+        _, folder = finished_sweep(tmp_path, name, text=TRIALS)
+        folder.write_state(replace(folder.read_state(), started_at=float(started_at)))
+    (tmp_path / "results/older/state.json").write_text('{"of": "another version"}')
+    done = sweeps("ls", "-o", "json")
+    assert done.returncode == 0
+    assert [one["sweep"] for one in json.loads(done.stdout)] == ["newest", "oldest"]
+    (told,) = done.stderr.splitlines()
+    assert told.startswith(f"{tmp_path}/results/older cannot be read: ")
+    table = sweeps("ls").stdout
+    assert table.index("newest") < table.index("oldest")
+
+
+def test_ls_of_a_storage_without_sweeps_is_an_empty_list(sweeps):
+    done = sweeps("ls", "-o", "json")
+    assert (done.returncode, done.stdout) == (0, "[]\n")
 
 
 def test_help_and_validate_import_neither_torch_nor_ray_nor_mlflow():

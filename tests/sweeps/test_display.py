@@ -115,7 +115,7 @@ def test_each_limit_on_time_has_a_bar(swept):
     # 3 trials of 9 epochs of 60 s on one CPU are 0.45 hours; 90 s are 1.5 minutes.
     lines = [line.strip(" │") for line in text.splitlines() if "━" in line]
     assert [re.split(r"  +", line)[1] for line in lines[-3:]] == [
-        "3/12 trials", "0.45 of 0.9 cpu_hours", "1.5 of 30 minutes",
+        "3/12 trials", "0.45 of 0.9 cpu_hours", "1.50 of 30 minutes",
     ]  # fmt: skip
 
 

@@ -1,12 +1,15 @@
+import fcntl
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
-from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, home
+from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, home
 
 RECORD = TrialRecord(7, "t0007 lr=0.8", "1f9c2a4b" + "0" * 56, {"a.b": 0.8})
 
@@ -139,3 +142,34 @@ def begun(root) -> SweepFolder:
     folder.path.mkdir(exist_ok=True)
     folder.write_state(SweepState(id="1"))
     return folder
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Somebody else who looks at this very moment, until closed."""
+    handle = os.open(begun(tmp_path).path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    yield handle
+    with suppress(OSError):
+        os.close(handle)
+
+
+def test_who_looks_is_no_driver_to_another_who_looks(tmp_path, look):
+    assert not SweepFolder(tmp_path / "s").is_running
+
+
+def test_a_driver_that_comes_while_somebody_looks_waits_a_moment(tmp_path, look, monkeypatch):
+    monkeypatch.setattr("sweeps.storage.time.sleep", lambda _: os.close(look))
+    folder = SweepFolder(tmp_path / "s")
+    with folder.locked():
+        assert folder.is_running
+
+
+def test_a_training_with_a_fresh_seed_is_found_only_where_it_is_asked_for(tmp_path):
+    folder = begun(tmp_path)
+    copy = replace(RECORD, copy=2)
+    folder.create_training(copy, None, "")
+    folder.write_record(copy)
+    assert folder.find_trial("t0007-s2", confirmations=True) == copy
+    with pytest.raises(TrialNotFound, match="s has no trial 't0007-s2'"):
+        folder.find_trial("t0007-s2")

@@ -4,10 +4,16 @@ import threading
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from sweeps import webhook
+from sweeps.cli import app
+from sweeps.cluster import Refused
+from sweeps.storage import SweepFolder
 from sweeps.webhook import VARIABLE, announcing, post
 from tests.sweeps.chat_room import SECRET, chat_room
+from tests.sweeps.finished_sweep import finished_sweep
+from tests.sweeps.simulation import quick_disk
 
 
 @pytest.fixture
@@ -150,3 +156,45 @@ def test_ctrl_c_while_it_is_told_gives_up_quietly(room, monkeypatch):
     answer = post(room.url, "finished")
     monkeypatch.undo()
     assert answer == "interrupted"
+
+
+# ---- what ends a driver before it has a result ---------------------------------------------------
+
+
+@pytest.fixture
+def resume(room, tmp_path, monkeypatch):
+    """Resume a sweep whose driver ends like this; returns how the command ended."""
+    quick_disk(monkeypatch)
+    finished_sweep(tmp_path, text="search: {algorithm: random, trials: 3, seed: 5}\n")
+    monkeypatch.setenv(VARIABLE, room.url)
+
+    def resume(error: BaseException) -> Result:
+        def run(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr("sweeps.launch.run", run)
+        return CliRunner().invoke(app, ["resume", "s", "--storage", str(tmp_path / "results")])
+
+    return resume
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (Refused("a trial needs 8 GPU"), 3, "sweep s refused: a trial needs 8 GPU"),
+        (KeyboardInterrupt(), 130, "sweep s interrupted"),
+        (ValueError("not a rate\nat all"), 1, "sweep s crashed: ValueError: not a rate"),
+    ],
+    ids=["refused", "interrupted", "crashed"],
+)
+def test_a_driver_without_a_result_tells_why(resume, room, error, status, text):
+    assert resume(error).exit_code == status
+    assert [body["text"] for _, body in room.posts] == [text]
+
+
+@pytest.mark.slow
+def test_who_finds_another_driver_at_work_tells_nothing(resume, room, tmp_path):
+    with SweepFolder(tmp_path / "results/s").locked():
+        assert resume(ValueError()).exit_code == 3
+    assert room.posts == []
