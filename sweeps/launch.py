@@ -34,6 +34,7 @@ from sweeps.stopping import build_rules
 from sweeps.storage import SweepFolder, write_atomically
 from sweeps.test_split import test_what_won
 from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.winner import register_winner
 from sweeps.trial import TrialTrainable, resources_of, tries_of
 from sweeps.tuning import build_tuning
 
@@ -115,10 +116,13 @@ def _run(
         folder.write_state(
             replace(now, status=status, reason=reason, wall_seconds=wall_seconds(), test=test)
         )
-        if not tracker.finish():
+        arrived = tracker.finish()
+        if not arrived:
             display.line(
                 f"not everything has reached {tracker.uri}; run the sweep again to send it"
             )
+    if arrived and status == "finished" and (line := register_winner(sweep, folder, tracker.uri)):
+        display.line(line)
     return read_result(folder, sweep)
 
 
