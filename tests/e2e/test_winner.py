@@ -20,7 +20,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from resnet_core.data.digits import load_digits
 from sweeps.tracking.mark import Mark
-from tests.e2e.conftest import Home, free_port
+from tests.e2e.conftest import Cluster, Home, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -150,7 +150,10 @@ def test_the_winner_is_loaded_elsewhere_and_served_and_says_what_was_evaluated(
             ask(port, {"inputs": np.zeros((2, 9, 9, 3), int).tolist()})
 
 
-def test_a_winner_is_registered_once_and_the_next_one_takes_the_alias_at_a_server_too(home: Home):
+def test_at_a_server_a_winner_is_registered_once_and_the_next_one_takes_the_alias(
+    home: Home, cluster: Cluster
+):
+    home.ray = cluster.ray
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     client = MlflowClient(url)
@@ -171,15 +174,27 @@ def test_a_winner_is_registered_once_and_the_next_one_takes_the_alias_at_a_serve
         )
 
         _, err = home.run("run", file, *sets)
-        assert "registered" not in err
+        assert "as version" not in err
+
+        client.delete_registered_model("e2e")
+        (weights,) = (home.path / "results/e2e/trials").glob("t0000-*/checkpoints/ep0002/model.pt")
+        whole = weights.read_bytes()
+        weights.write_bytes(whole + b"x")
+        _, err = home.run("run", file, *sets)
+        (line,) = [line for line in err.splitlines() if "not registered" in line]
+        assert "model.pt: its sha256 is not the manifest's); run the sweep again" in line
+        assert client.search_registered_models() == []
+        weights.write_bytes(whole)
+        _, err = home.run("run", file, *sets)
+        assert "registered t0000 as version 1 of e2e" in err
 
         _, err = home.run("rerun", "e2e/t0000", "--set", f"{rate}=0.05")
         assert "registered t0001 as version 2 of e2e" in err
-        assert champion().version == 2
+        assert str(champion().version) == "2"
 
         _, err = home.run("confirm", "e2e", "--top-k", "1", "--seeds", "2")
-        assert "registered" not in err  # the same trial; what is known of it has changed
-        assert champion().version == 2
+        assert "as version" not in err  # the same trial; what is known of it has changed
+        assert str(champion().version) == "2"
         assert "t0001 beats the recipe by" in (champion().description or "")
         assert "mean val_accuracy over 2 seeds: t0001" in (champion().description or "")
         assert len(client.search_model_versions("name = 'e2e'")) == 2
