@@ -3,6 +3,8 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.pyfunc import load_model
+from PIL import Image
 
 import resnet_core
 from resnet_core import fit
@@ -125,3 +129,37 @@ def test_a_checkpoint_that_is_damaged_is_not_packed(tmp_path):
         file.write(b"xxxx")
     with pytest.raises(CorruptCheckpoint, match="sha256"):
         pack(folder, tmp_path, None)
+
+
+def test_a_model_of_a_folder_takes_images_of_any_size(client, order, tmp_path):
+    rng = np.random.default_rng(0)
+    for split, name, index in product(("train", "val"), ("ant", "bee"), range(4)):
+        folder = tmp_path / "images" / split / name
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40 + index, 50 - index, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    recipe = tiny_recipe(
+        model={"name": "resnet_20", "num_classes": 2},
+        data={"image_folder": {"path": str(tmp_path / "images")}},
+        methods={"resolution": {"train_px": 16, "evaluation_px": 16}},
+        lr_schedulers={}, train_batch_size=8, max_duration="1ep", loader_processes=0,
+    )  # fmt: skip
+    (result,) = fit(recipe, device="cpu")
+    result.save_checkpoint(tmp_path / "ep0001")
+    folder = Path(order.folder)
+    order = replace(
+        order, weights=str(tmp_path / "ep0001" / pack(tmp_path / "ep0001", folder, None))
+    )
+    # What the first four, all ants, have in common is the size of the smallest sides.
+    assert np.load(folder / "images.npy").shape == (4, 40, 47, 3)
+    register(client, order)
+    model = load_model(f"models:/{order.name}@champion")
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, -1, -1, 3)
+    assert model.metadata.metadata is not None
+    assert model.metadata.metadata["class_names"] == ["ant", "bee"]
+    surprise = []
+    for label, index in product((0, 1), range(4)):
+        file = tmp_path / "images/val" / ("ant", "bee")[label] / f"{index}.png"
+        surprise.append(-np.log(model.predict(np.asarray(Image.open(file))[None])[0, label]))
+    # float32, in batches of one image and of eight
+    assert np.mean(surprise) == pytest.approx(result.val_cross_entropy, abs=1e-5)
