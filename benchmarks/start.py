@@ -105,6 +105,7 @@ def gang(trials: int, folder: Path) -> list[float]:
         "space: {seed: {int: [1, 1000000]}}\n"
         f"search: {{algorithm: random, trials: {trials}, seed: 17}}\n"
         "early_stopping: null\n"
+        "tracking: {register_winner: false}\n"
         "resources: {max_concurrent_trials: 1}\n"
         f"tracking: {{uri: 'sqlite:///{folder}/mlflow.db'}}\n"
     )

@@ -1,11 +1,11 @@
 """Trials per minute of a sweep against the same trainings in a bare Python loop.
 
-The sweep is ``python -m sweeps run`` as users have it: checkpoints, tracking, the final test of
-winner and recipe; nothing is stopped early, and the trials differ by their seed, so that each is
-the same work. The clock of a side runs from before its process starts to after it has ended. The
-bare loop (`bare_loop`) trains the same recipes. Its torch takes the threads that it takes by
-default; the sweep's workers have as many altogether: one slot has them all, two slots half each.
-Sides alternate, so that a machine that becomes slower does so to all of them.
+The sweep is ``python -m sweeps run`` as users have it: checkpoints, tracking, the report. Nothing is
+stopped early, the trials differ by their seed, so that each is the same work, and no model is
+registered. The clock of a side runs from before its process starts to after it has ended. The bare
+loop (`bare_loop`) trains the same recipes. Its torch takes the threads that it takes by default; the
+sweep's workers have as many altogether: one slot has them all, two slots half each. Sides
+alternate, so that a machine that becomes slower does so to all of them.
 """
 
 import json
@@ -116,6 +116,7 @@ def _each_side(trials: int, epochs: int | None) -> Iterator[tuple[str, dict[str,
                 f"space: {{seed: {{grid: {seeds[1:]}}}}}\n"  # trial 0 has the recipe's own
                 "search: {algorithm: grid}\n"
                 "early_stopping: null\n"
+                "tracking: {register_winner: false}\n"  # the bare loop has no registry
                 f"resources: {{cpus_per_worker: {threads}, max_concurrent_trials: {slots}}}\n"
             )
             ran = run_alone(home, "sweeps", "run", file, *sets)

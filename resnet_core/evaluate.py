@@ -1,8 +1,10 @@
 """Loss and accuracy of a model or a checkpoint on a whole split, whatever the number of workers."""
 
 import warnings
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,6 +62,35 @@ def _measure(
     split_name: str,
 ) -> None:
     """Add this worker's share of a split to the metrics of each model."""
+    with closing(_outputs(recipe, models, data, split_name)) as outputs:
+        for labels, logits in outputs:
+            for one, sums in zip(logits, metrics, strict=True):
+                sums.update(one, labels)
+
+
+@torch.no_grad()
+def logits_of(recipe: Recipe, model: ResNetClassifier, data: ImageData, split_name: str) -> Tensor:
+    """What a model says of a split, looked at as `evaluate` does; not collective.
+
+    Args:
+        recipe: For precision, resolution and batch size.
+        model: On the device of the data; left in evaluation mode.
+        data: Whose split; no image of it may be unreadable.
+        split_name: train, validation or test.
+
+    Returns:
+        Float32 (N, K) on the CPU, in the order of the split.
+    """
+    found = [torch.empty(0, recipe.model.num_classes)]
+    with closing(_outputs(recipe, [model], data, split_name)) as outputs:
+        found += [logits.float().cpu() for _, (logits,) in outputs]
+    return torch.cat(found)
+
+
+def _outputs(
+    recipe: Recipe, models: list[ResNetClassifier], data: ImageData, split_name: str
+) -> Generator[tuple[Tensor, list[Tensor]]]:
+    """Labels of each batch of this worker's share of a split, and each model's logits."""
     for model in models:
         model.eval()
     rank, num_workers = rank_and_num_workers()
@@ -79,10 +110,9 @@ def _measure(
             images = normalise(batch.images, data.mean, data.std, channels_last=channels_last)
             if resolution is not None and isinstance(split, Split):  # others: done by the loader
                 images = resize_and_crop(images, resolution)
-            for model, sums in zip(models, metrics, strict=True):
-                with autocast(recipe.precision, data.device):
-                    logits = model(images)
-                sums.update(logits, batch.labels)
+            with autocast(recipe.precision, data.device):
+                logits = [model(images) for model in models]
+            yield batch.labels, logits
 
 
 def _values(
@@ -132,17 +162,36 @@ def evaluate_checkpoint_by_image(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     states, manifest = load_checkpoint(Path(folder), device)
     recipe = Recipe.model_validate(manifest.recipe)
-    with global_seed(recipe.seed):
-        model = build_architecture(recipe.model, recipe.methods)
-    model.load_state_dict(states.get("ema", states["model"]))
-    model = model.to(device)
-    if recipe.methods.channels_last:
-        model = to_channels_last(model)
+    model = model_of(recipe, states[evaluated_state(states)], device)
     data = load_data(named_data(recipe), recipe.model.num_classes, device)
     metrics = model.metrics()
     metrics.keep_correct()
     _measure(recipe, [model], [metrics], data, split_name)
     return _values([metrics], data, split_name)[0], metrics.correct()
+
+
+def evaluated_state(states: Iterable[str]) -> str:
+    """Which of a checkpoint's states is the model that was evaluated: the average, if it has one.
+
+    Args:
+        states: Their names.
+    """
+    return "ema" if "ema" in states else "model"
+
+
+def model_of(recipe: Recipe, state: dict[str, Any], device: torch.device) -> ResNetClassifier:
+    """The recipe's model with trained weights, on the device and laid out as the recipe says.
+
+    Args:
+        recipe: For the architecture.
+        state: As `evaluated_state` names it.
+        device: Where to.
+    """
+    with global_seed(recipe.seed):
+        model = build_architecture(recipe.model, recipe.methods)
+    model.load_state_dict(state)
+    model = model.to(device)
+    return to_channels_last(model) if recipe.methods.channels_last else model
 
 
 def named_data(recipe: Recipe) -> DataConfig:

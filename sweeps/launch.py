@@ -35,6 +35,7 @@ from sweeps.stopping import build_rules
 from sweeps.storage import SweepFolder, write_atomically
 from sweeps.test_split import test_what_won
 from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.winner import register_winner
 from sweeps.trial import TrialTrainable, resources_of, tries_of
 from sweeps.tuning import build_tuning
 
@@ -120,10 +121,15 @@ def _run(
             write_report(folder, sweep)
         except Exception as error:  # noqa: BLE001  a page less must not cost the answer
             display.line(f"no report, `sweeps report {folder.name}` tries again: {error!r}")
-        if not tracker.finish():
+        arrived = tracker.finish()
+        if not arrived:
             display.line(
                 f"not everything has reached {tracker.uri}; run the sweep again to send it"
             )
+    if arrived and status == "finished" and sweep.spec.tracking.register_winner:
+        line = register_winner(sweep, folder, tracker.uri)
+        if line is not None:
+            display.line(line)
     return read_result(folder, sweep)
 
 

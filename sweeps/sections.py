@@ -126,6 +126,9 @@ class TrackingConfig(StrictModel):
     experiment: str | None = Field(
         default=None, min_length=1, description="null is the sweep's name."
     )
+    register_winner: bool = Field(
+        default=True, description="As a model that loads, under the sweep's name, when it ends."
+    )
 
     @field_validator("uri")
     @classmethod

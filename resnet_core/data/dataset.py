@@ -94,3 +94,26 @@ class ImageData:
     def split(self, name: str) -> Split | StreamedSplit:
         """``train``, ``validation`` or ``test``."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+def images_alone(
+    images: Tensor, *, streamed: bool, mean: Tensor, std: Tensor, num_classes: int
+) -> ImageData:
+    """Images that belong to no source, as a data set that can be evaluated.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        streamed: Whether they are to be treated as a `StreamedSplit`'s.
+        mean: Of `ImageData`, on the device that computes.
+        std: Likewise.
+        num_classes: Of the model.
+
+    Returns:
+        With the images, labelled 0, in every split.
+    """
+    if streamed:
+        split = StreamedSplit([(image, 0) for image in images])
+    else:
+        labels = torch.zeros(len(images), dtype=torch.int64, device=mean.device)
+        split = Split(images.to(mean.device), labels)
+    return ImageData(split, split, split, mean, std, num_classes, mean.device)

@@ -43,11 +43,15 @@ class Home:
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, sweep: str, recipe: str = RECIPE) -> Path:
-        """Write a sweep file ``e2e`` and its recipe; nothing stops early unless it says so."""
+        """Write a sweep file ``e2e`` and its recipe.
+
+        Unless it says so, nothing stops early, and no model is registered, which takes seconds.
+        """
         (self.path / "recipe.yaml").write_text(recipe)
         file = self.path / "sweep.yaml"
         stopping = "" if "early_stopping" in sweep else "early_stopping: null\n"
-        file.write_text(f"version: 1\nname: e2e\nextends: recipe.yaml\n{stopping}{sweep}")
+        tracking = "" if "tracking" in sweep else "tracking: {register_winner: false}\n"
+        file.write_text(f"version: 1\nname: e2e\nextends: recipe.yaml\n{stopping}{tracking}{sweep}")
         return file
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -1,0 +1,178 @@
+"""The winner of a finished sweep as a registered model, one version for each winner.
+
+A version carries the sweep's id, the trial's and the digest of its checkpoint: by these the next
+driver finds it, so that a winner that is registered already is at most described anew.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+import resnet_core
+from sweeps.answer.results import SweepResult, TrialRow, read_result
+from sweeps.failures import last_line
+from sweeps.spec import Sweep
+from sweeps.storage import SweepFolder
+from sweeps.tracking.mark import Mark
+from sweeps.tracking.order import ALIAS, Order
+from sweeps.tracking.tracker import QUIET
+
+_TIMEOUT_SECONDS = 900  # of loading, and of sending the weights
+
+
+class NotRegistered(RuntimeError):
+    """The process that registers has failed; says how."""
+
+
+def register_winner(sweep: Sweep, folder: SweepFolder, uri: str) -> str | None:
+    """Register the winner under the sweep's name, with the alias ``champion``.
+
+    The model is the trial's own training, confirmed or not: the one that ``best`` names and the
+    winner's run shows. That it was chosen made its measured accuracy flattering, not its weights
+    worse, and what is claimed beside it rests on the trainings with fresh seeds. So a confirmation
+    of the same trial changes the description and not the model that is served.
+
+    Args:
+        sweep: The sweep; all of it is mirrored, and Ray is connected.
+        folder: Its folder.
+        uri: Of the tracking store.
+
+    Returns:
+        One line: what was registered, or why it could not be; the next driver then tries again.
+        None if there was nothing to do.
+    """
+    from mlflow.exceptions import MlflowException
+
+    scratch = folder.path / ".winner"
+    try:
+        return _register(sweep, folder, uri, scratch)
+    except (MlflowException, RayError, subprocess.SubprocessError, OSError, NotRegistered) as error:
+        why = last_line(str(error))
+        return f"the winner is not registered at {uri} ({why}); run the sweep again to try again"
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str | None:
+    from mlflow import MlflowClient
+
+    result = read_result(folder, sweep)
+    winner = result.winner
+    mark = Mark.read(folder.trial_folder(winner.record)) if winner is not None else None
+    if winner is None or mark is None:
+        return None
+    # It is ranked by its last epoch, so that is the one to use.
+    checkpoint = folder.trial_folder(winner.record) / "checkpoints" / f"ep{winner.epochs:04d}"
+    manifest = (checkpoint / "manifest.json").read_bytes()
+    tags = {
+        "sweep.id": result.state.id,
+        "sweep.name": result.name,
+        "sweep.trial": winner.record.id,
+        "checkpoint.sha256": hashlib.sha256(manifest).hexdigest(),
+    }
+    text = description(result, winner, mark.run_id)
+    client = MlflowClient(uri)
+    version = _version_with(client, result.name, tags)
+    if version is not None:
+        return _bring_up_to_date(client, version, text)
+    scratch.mkdir(exist_ok=True)
+    order = Order(
+        name=result.name,
+        run_id=mark.run_id,
+        folder=str(scratch),
+        weights=str(checkpoint / _pack(sweep, checkpoint, scratch)),
+        code=str(Path(resnet_core.__file__).parent),
+        description=text,
+        tags=tags,
+    )
+    return _said(result.name, _run(order, uri), winner.record.id)
+
+
+def description(result: SweepResult, winner: TrialRow, run_id: str) -> str:
+    """What one should know before using the model: how good, how sure, what it cost, from where."""
+    metric, record, unit = result.objective.metric, winner.record, result.cost_unit
+    recipe = result.baseline
+    own = f"{metric} {winner.value:.4f}"
+    if recipe is not None and recipe is not winner:
+        own += f" (recipe {recipe.value:.4f})"
+    own += " on the validation split, one seed"
+    if metric != "val_accuracy":
+        own += f"; val_accuracy {winner.last['val_accuracy']:.4f}"
+    lines = [f"{record.name}, the winner of the sweep {result.name}"]
+    if result.verdict is not None:
+        lines += [*result.verdict.lines, f"this training itself: {own}, which chose it"]
+    else:
+        lines += [f"not confirmed with fresh seeds, so without an interval: {own}, which chose it"]
+    lines.append(
+        f"cost: {result.cost:.3g} {unit} for the sweep ({result.confirm_cost:.3g} of it to "
+        f"confirm), {record.worker_seconds * result.hours_per_worker_second:.3g} for this training"
+    )
+    return "\n".join([*lines, f"trial {record.id}, run {run_id}"])
+
+
+def _version_with(client: Any, name: str, tags: dict[str, str]) -> Any | None:
+    found = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    mine = [one for one in found if tags.items() <= one.tags.items()]
+    return max(mine, key=lambda one: int(one.version), default=None)
+
+
+def _bring_up_to_date(client: Any, version: Any, text: str) -> str | None:
+    """Give a version that is there the words and the alias that it should have."""
+    if version.description != text:
+        client.update_model_version(version.name, version.version, text)
+    aliases = client.get_registered_model(version.name).aliases
+    if str(aliases.get(ALIAS)) == str(version.version):  # a database gives numbers, a server text
+        return None
+    client.set_registered_model_alias(version.name, ALIAS, version.version)
+    return _said(version.name, version.version, version.tags["sweep.trial"])
+
+
+def _said(name: str, version: str, trial: str) -> str:
+    return f"registered {trial} as version {version} of {name}: models:/{name}@{ALIAS}"
+
+
+def _pack(sweep: Sweep, checkpoint: Path, scratch: Path) -> str:
+    """Run `pack` where a worker would run; without a GPU."""
+    resources = sweep.spec.resources
+    task = ray.remote(num_cpus=resources.cpus_per_worker)(pack)
+    return ray.get(task.remote(checkpoint, scratch, resources.torch_threads))
+
+
+def pack(checkpoint: Path, folder: Path, threads: int | None) -> str:
+    """`sweeps.tracking.packing.pack`, which needs torch; the driver has none."""
+    from sweeps.tracking.packing import pack
+
+    return pack(checkpoint, folder, threads)
+
+
+def _run(order: Order, uri: str) -> str:
+    file = Path(order.folder) / "order.json"
+    file.write_text(json.dumps(asdict(order)))
+    environment = {
+        **os.environ,
+        **QUIET,
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_UV_AUTO_DETECT": "false",  # it would take in what lies in the current folder
+        "CUDA_VISIBLE_DEVICES": "",  # the numbers to compare with are the CPU's
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeps.tracking.registration", str(file)],
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise NotRegistered(last_line(done.stderr))
+    return last_line(done.stdout)
