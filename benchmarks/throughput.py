@@ -1,10 +1,10 @@
 """Trials per minute of a sweep against the same trainings in a bare Python loop.
 
-The sweep is ``python -m sweeps run`` as users have it: checkpoints, tracking, the report. Nothing is
-stopped early, the trials differ by their seed, so that each is the same work, and no model is
+The sweep is ``python -m sweeps run`` as users have it: checkpoints, tracking, the report. Nothing
+is stopped early, the trials differ by their seed, so that each is the same work, and no model is
 registered. The clock of a side runs from before its process starts to after it has ended. The bare
-loop (`bare_loop`) trains the same recipes. Its torch takes the threads that it takes by default; the
-sweep's workers have as many altogether: one slot has them all, two slots half each. Sides
+loop (`bare_loop`) trains the same recipes. Its torch takes the threads that it takes by default;
+the sweep's workers have as many altogether: one slot has them all, two slots half each. Sides
 alternate, so that a machine that becomes slower does so to all of them.
 """
 
