@@ -17,29 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.answer.results import best_epoch, varied_values
-from sweeps.record import TrialRecord
+from sweeps.record import SweepState, TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
 from sweeps.tracking.mark import Mark
+from sweeps.tracking.points import entities
 from sweeps.tracking.store import artifact_location, opening, param_key, param_value, tracking_uri
+from sweeps.tracking.view import view_tag
 
 SHIP_SECONDS = 1.0
-METRICS = (
-    "train_loss",
-    "val_loss",
-    "val_cross_entropy",
-    "val_accuracy",
-    "val_top5_accuracy",
-    "raw_val_loss",
-    "raw_val_accuracy",
-    "raw_val_top5_accuracy",
-    "learning_rate",
-    "images_per_second",
-    "epoch",
-    "elapsed_seconds",
-    "skipped_images",
-)
 _LOG = logging.getLogger(__name__)
 # MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -158,7 +145,17 @@ class Tracker:
             run_id = run.info.run_id
         for file in ("sweep.yaml", "resolved.yaml", "environment.json"):
             self._client.log_artifact(run_id, str(self._folder.path / file))
+        self._save_view(state)
         self._parent_run_id = run_id
+
+    def _save_view(self, state: SweepState) -> None:
+        """Save how the dashboard shows the sweep; without it there is a plainer link."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.set_experiment_tag(self._experiment_id, *view_tag(self._sweep, state))
+        except MlflowException as error:
+            _LOG.warning("the dashboard's view of the sweep is not saved: %s", error)
 
     def _find_runs(self, condition: str) -> list[Any]:
         return self._client.search_runs([self._experiment_id], condition, max_results=1)
@@ -218,7 +215,7 @@ class Tracker:
             spool = Spool(self._folder.training_folder(record, rung))
             points, offset = spool.read(offset=mark.offsets.get(key, 0))
             if points:
-                metrics = _entities(points, steps_before)
+                metrics = entities(points, steps_before)
                 self._client.log_batch(mark.run_id, metrics=metrics)
                 offsets = {**mark.offsets, key: offset}
                 mark = replace(mark, offsets=offsets, points=mark.points + len(points))
@@ -279,14 +276,3 @@ class Tracker:
         is_failure = record.was_trained and record.status in ("failed", "infeasible")
         status = "FAILED" if is_failure else "FINISHED"
         self._client.set_terminated(run_id, status)
-
-
-def _entities(points: list[dict[str, Any]], steps_before: int) -> list[Any]:
-    from mlflow.entities import Metric
-
-    return [
-        Metric(name, float(point[name]), round(point["time"] * 1000), steps_before + point["step"])
-        for point in points
-        for name in METRICS
-        if name in point  # raw_val_* is there only with EMA
-    ]
