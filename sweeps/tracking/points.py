@@ -31,6 +31,6 @@ def entities(points: list[dict[str, Any]], steps_before: int) -> list[Any]:
     return [
         Metric(name, float(point[name]), round(point["time"] * 1000), steps_before + point["step"])
         for point in points
-        for name in METRICS
-        if name in point  # raw_val_* is there only with EMA
+        for name in point
+        if name in METRICS or name.startswith("system/")
     ]
