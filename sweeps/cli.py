@@ -114,19 +114,24 @@ def train(
 
 @app.command()
 def ui(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of one sweep; default: all.")
+    ] = None,
     port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 5000,
     uri: Annotated[
-        str | None, typer.Option(help="Of the tracking database; default: ./mlflow.db.")
+        str | None, typer.Option(help="Of the tracking store; default: ./mlflow.db.")
     ] = None,
 ) -> None:
-    """Serve the MLflow dashboard on 127.0.0.1 until Ctrl-C."""
+    """Serve the MLflow dashboard on 127.0.0.1 until Ctrl-C; prints where each sweep is seen."""
     from sweeps.dashboard import serve_dashboard
 
     with errors_to_status():
         try:
-            status = serve_dashboard(uri, port)
+            status = serve_dashboard(uri, port, name)
         except ValueError as error:
             leave(INVALID, str(error))
+        except OSError as error:
+            leave(REFUSED, str(error))
         raise typer.Exit(status)
 
 

@@ -6,26 +6,48 @@ import signal
 import subprocess
 import sys
 
-from sweeps.tracking.tracker import QUIET, tracking_uri
+from sweeps.storage import SweepNotFound
+from sweeps.tracking.links import sweep_links
+from sweeps.tracking.store import tracking_uri
+from sweeps.tracking.tracker import QUIET
 
 
-def serve_dashboard(uri: str | None, port: int) -> int:
-    """Run `mlflow server` on 127.0.0.1 until Ctrl-C.
+def serve_dashboard(uri: str | None, port: int, sweep: str | None = None) -> int:
+    """Print where each sweep is seen, and run `mlflow server` on 127.0.0.1 until Ctrl-C.
+
+    A tracking server has a dashboard of its own: then the links lead there, and nothing is served.
 
     Args:
-        uri: Of the tracking database; None is `tracking_uri`'s choice.
+        uri: Of the tracking store; None is `tracking_uri`'s choice.
         port: To listen on.
+        sweep: Name of the only sweep whose link is wanted; None: all of them.
 
     Returns:
         The server's exit status; 0 after Ctrl-C or SIGTERM.
 
     Raises:
-        ValueError: If the tracking store is itself a server: its dashboard is at its own address.
+        ValueError: If the tracking store is neither a SQLite database nor a server.
+        SweepNotFound: If the store knows no sweep of this name.
+        OSError: If it cannot be read.
     """
     store = tracking_uri(uri)
-    if not store.startswith("sqlite:"):
-        raise ValueError(f"tracking is at {store}; open the dashboard there")
+    is_server = store.startswith(("http://", "https://"))
+    if not is_server and not store.startswith("sqlite:"):
+        raise ValueError(f"tracking is at {store}, which is neither sqlite:/// nor http(s)://")
     host = f"127.0.0.1:{port}"
+    links = sweep_links(store, store.rstrip("/") if is_server else f"http://{host}")
+    chosen = [link for link in links if sweep in (None, link.name)]
+    if sweep is not None and not chosen:
+        known = ", ".join(dict.fromkeys(link.name for link in links)) or "none"
+        raise SweepNotFound(f"no sweep {sweep!r} at {store}; there: {known}")
+    for link in chosen:
+        print(f"{link.name}: {link.address}", flush=True)
+    if is_server:
+        return 0
+    return _serve(store, port, host)
+
+
+def _serve(store: str, port: int, host: str) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # Exactly this host: a page elsewhere must not reach the server through a name of its own.

@@ -3,10 +3,14 @@
 import json
 import os
 import platform
+import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 
-PACKAGES = ("resnet-sweeps", "torch", "torchvision", "ray", "mlflow", "optuna", "numpy", "pydantic")
+_LONGEST_DIFF = 1_000_000
+"""Characters; what is changed by more is no small change, and every driver sends it."""
+
+_CREDENTIALS = re.compile(r"(://)[^/@\s:]*:[^/@\s]*@")
 
 
 def describe_environment() -> str:
@@ -15,18 +19,29 @@ def describe_environment() -> str:
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "cpus": os.cpu_count(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": _packages(),
         "git": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--short"))},
         "gpus": _run("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
     }
     return json.dumps(description, indent=1)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def git_diff() -> str:
+    """What differs from the commit in the files that git knows, for ``git.diff``; "" if nothing.
+
+    At most a megabyte, which the last line then says. Passwords in addresses are left out.
+    """
+    diff = _git("diff", "HEAD", "--no-color", "--no-ext-diff") or ""
+    diff = _CREDENTIALS.sub(r"\1***@", diff)
+    if len(diff) > _LONGEST_DIFF:
+        diff = f"{diff[:_LONGEST_DIFF]}\n... and {len(diff) - _LONGEST_DIFF} more characters"
+    return diff
+
+
+def _packages() -> dict[str, str]:
+    """Every installed distribution: name -> version."""
+    found = {one.metadata["Name"]: one.version for one in distributions() if one.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def _git(*arguments: str) -> str | None:
@@ -36,7 +51,9 @@ def _git(*arguments: str) -> str | None:
 def _run(*command: str) -> str | None:
     """The command's output, None where it is missing or fails (no git, no repository, no GPU)."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

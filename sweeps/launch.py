@@ -20,7 +20,7 @@ from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching
 from sweeps.cluster import connected, fitting_trials
 from sweeps.display import Display
-from sweeps.environment import describe_environment
+from sweeps.environment import describe_environment, git_diff
 from sweeps.forecast import Forecast
 from sweeps.gang import remove_abandoned_gangs, start_exchange
 from sweeps.gang_config import GangConfig
@@ -48,6 +48,8 @@ def begin(folder: SweepFolder, sweep: Sweep) -> None:
     write_atomically(folder.path / "sweep.yaml", sweep.text)
     write_atomically(folder.sweep_file, sweep.resolved_yaml())
     write_atomically(folder.path / "environment.json", describe_environment())
+    if diff := git_diff():
+        write_atomically(folder.path / "git.diff", diff)
     folder.write_state(SweepState(id=uuid.uuid4().hex, started_at=time.time()))
 
 
@@ -55,7 +57,8 @@ def undo_begin(folder: SweepFolder) -> None:
     """Remove what `begin` made, and nothing else, if no trial was written down since."""
     if folder.read_records():
         return
-    for name in ("sweep.yaml", "resolved.yaml", "environment.json", "state.json", "ray.log"):
+    names = ("sweep.yaml", "resolved.yaml", "environment.json", "git.diff", "state.json", "ray.log")
+    for name in names:
         (folder.path / name).unlink(missing_ok=True)
     for path in (folder.trials_path, folder.path):
         with suppress(OSError):  # it holds something else

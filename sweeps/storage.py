@@ -1,13 +1,15 @@
 """A sweep's folder: everything that outlives the driver, and where it lies.
 
     <storage>/<sweep>/
-      sweep.yaml  resolved.yaml  environment.json   written once, before the first trial
+      sweep.yaml  resolved.yaml                     written once, before the first trial
+      environment.json  git.diff                    likewise
       state.json                                    the sweep: id, status, times, test results
       ray.log                                       what Ray's daemons complained of
       trials/t0007-1f9c2a4b/
         recipe.yaml                                 the resolved recipe
         trial.json                                  the trial: what varied, status, cost
         metrics.jsonl                               one line per epoch, written by rank 0
+        data.json                                   digests of the data, written by rank 0
         checkpoints/ep0003/                         newest and best
         rungs/ep0002/                               the same of a shorter schedule (stretch)
         mutations.jsonl                             what it took over from others (pbt, pb2)
@@ -31,6 +33,7 @@ from typing import Any
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
 
+DATA_FILE = "data.json"
 # Whoever asks `is_running` holds the lock for a moment; a driver that comes just then waits.
 LOCK_TRIES, LOCK_TRY_SECONDS = 4, 0.05
 

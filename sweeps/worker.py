@@ -27,10 +27,12 @@ from resnet_core.data.dataset import BadSample
 from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.problems import CannotTrain
 from resnet_core.train import NonFiniteLoss
+from sweeps.data_file import write_data_file
 from sweeps.gang_config import GangConfig
 from sweeps.keeper import Keeper, Pace
 from sweeps.population.mutations import inherited_epoch
 from sweeps.spool import Spool
+from sweeps.system_metrics import SystemMetrics, system_metrics
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -77,7 +79,8 @@ def serve(
         torch.set_num_threads(threads)
     if device is None:
         device = torch.device("cuda" if config.resources.gpus_per_worker > 0 else "cpu")
-    worker = _Worker(gang, config, rank, num_workers, device, Pace(config.checkpoint_share))
+    pace, system = Pace(config.checkpoint_share), system_metrics(device)
+    worker = _Worker(gang, config, rank, num_workers, device, pace, system)
     number = 0
     while True:
         next_command = exchange.next_command if rank == 0 else exchange.follow
@@ -114,6 +117,7 @@ class _Worker:
     num_workers: int
     device: torch.device
     pace: Pace
+    system: SystemMetrics
 
     def train(self, command: dict[str, Any]) -> None:
         """Train one trial to its end, or to the verdict that ends it."""
@@ -153,6 +157,7 @@ class _Worker:
             after_step=lambda _: first_step_at or first_step_at.append(time.time()),
         )
         keeper = Keeper(folder, self.config.objective, self.pace) if self.rank == 0 else None
+        self.system.read()  # from here on it is about this trial
         for result in results:
             metrics = {
                 **result.metrics(),
@@ -165,7 +170,8 @@ class _Worker:
                     if not (is_rung and result.finished):  # nobody goes on from a rung's end
                         at_once = result.finished or self.config.writes_every_epoch
                         keeper.keep(result, at_once=at_once)
-                    spool.append(metrics)
+                    write_data_file(folder, recipe, self.device)
+                    spool.append(metrics | self.system.read())
             if not self._report(command, metrics):
                 if keeper is not None and not result.finished:
                     with _storage():

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from resnet_core.data.section import ImageFolderConfig
 from resnet_core.problems import CannotTrain
 
 _NUM_NAMED = 5  # in a message
+_MAX_SIZES = 10_000
 
 
 class FolderImages:
@@ -42,6 +44,21 @@ class FolderImages:
     def part(self, chosen: np.ndarray) -> "FolderImages":
         """The images at which ``chosen``, bool (N,), is true."""
         return FolderImages(self._root, self._paths[chosen], self.labels[chosen])
+
+    def fingerprint(self) -> Iterator[bytes]:
+        """Every relative path and label; sizes of files spread evenly, -1 of one that is gone.
+
+        Asking a network for the sizes of a million files takes minutes, for ten thousand a second.
+        """
+        yield self._paths.tobytes()
+        yield self.labels.tobytes()
+        step = -(-len(self._paths) // _MAX_SIZES)
+        for path in self._paths[::step]:
+            try:
+                size = Path(self._root, os.fsdecode(path)).stat().st_size
+            except FileNotFoundError:
+                size = -1
+            yield b"%d " % size
 
 
 def load_folder(config: ImageFolderConfig) -> tuple[int, list[FolderImages]]:

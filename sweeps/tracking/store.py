@@ -3,8 +3,9 @@
 import fcntl
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,50 @@ from sweeps.space.domains import canonical
 from sweeps.space.labels import short_value
 from sweeps.storage import home
 
+_SQLITE = "sqlite:///"
+
 
 def tracking_uri(uri: str | None) -> str:
-    """As the sweep file says, else ``$MLFLOW_TRACKING_URI``, else ``mlflow.db`` in `home`."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    """As the sweep file says, else ``$MLFLOW_TRACKING_URI``, else ``mlflow.db`` in `home`.
+
+    A database is named by its absolute path: the server's current folder may be another one.
+    """
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home() / 'mlflow.db'}"
+    return f"{_SQLITE}{path.resolve()}" if (path := _database(uri)) is not None else uri
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a database, None of any other store."""
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:
     """Where an experiment's artifacts go: beside a database, by absolute path; None: as the server
     says."""
-    if not uri.startswith("sqlite:///"):
+    database = _database(uri)
+    if database is None:
         return None
-    root = Path(uri.removeprefix("sqlite:///")).parent.resolve() / "mlartifacts"
-    return f"{root.as_uri()}/{experiment}"
+    # The name may hold anything, slashes too; runs have their own folders, so two names may meet.
+    folder = re.sub(r"[^\w-]", "_", experiment)
+    return (database.parent.resolve() / "mlartifacts" / folder).as_uri()
 
 
 @contextmanager
 def opening(uri: str) -> Iterator[None]:
-    """Let one process at a time open a database: two that create it at once break it for good."""
-    if not uri.startswith("sqlite:///"):
+    """Let one process at a time open a database: two that create it at once break it for good.
+
+    The database keeps a write-ahead log, so that the dashboard reads while a driver writes.
+    """
+    database = _database(uri)
+    if database is None:
         yield
         return
-    folder = Path(uri.removeprefix("sqlite:///")).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(database.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)  # of the folder itself, so that nothing is left behind
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # is kept in the file
         yield
     finally:
         os.close(handle)

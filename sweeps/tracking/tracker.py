@@ -16,31 +16,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeps.answer.results import best_epoch, varied_values
+from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
+from sweeps.tracking.artifacts import log_checkpoints
+from sweeps.tracking.data_input import log_data, read_data_file
 from sweeps.tracking.mark import Mark
+from sweeps.tracking.points import entities
 from sweeps.tracking.report_files import log_report
-from sweeps.tracking.store import artifact_location, opening, param_key, param_value, tracking_uri
+from sweeps.tracking.schedule_plot import schedule_svg
+from sweeps.tracking.store import opening, param_key, param_value, tracking_uri
+from sweeps.tracking.sweep_run import open_experiment, open_sweep_run
 
 SHIP_SECONDS = 1.0
-METRICS = (
-    "train_loss",
-    "val_loss",
-    "val_cross_entropy",
-    "val_accuracy",
-    "val_top5_accuracy",
-    "raw_val_loss",
-    "raw_val_accuracy",
-    "raw_val_top5_accuracy",
-    "learning_rate",
-    "images_per_second",
-    "epoch",
-    "elapsed_seconds",
-    "skipped_images",
-)
 _LOG = logging.getLogger(__name__)
 # MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -64,6 +54,7 @@ class Tracker:
         self._client: Any = None
         self._experiment_id = ""
         self._parent_run_id = ""
+        self._has_schedule = False  # of the recipe, among the sweep's files
         self._complaints: set[str] = set()
         self._mirrored: set[Path] = set()  # folders of trials that have ended, here and there
         self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
@@ -132,34 +123,10 @@ class Tracker:
             with opening(self.uri):
                 self._client = MlflowClient(self.uri)
         name = self._sweep.spec.experiment_name
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            self._experiment_id = self._client.create_experiment(
-                name, artifact_location=artifact_location(self.uri, name)
-            )
-        else:
-            self._experiment_id = experiment.experiment_id
-
-        state = self._folder.read_state()
-        found = self._find_runs(f"tags.`sweep.id` = '{state.id}' and tags.`sweep.role` = 'sweep'")
-        if found:
-            run_id = found[0].info.run_id
-            self._client.update_run(run_id, status="RUNNING")
-        else:
-            run = self._client.create_run(
-                self._experiment_id,
-                start_time=round(state.started_at * 1000),
-                run_name=self._folder.name,
-                tags={
-                    "sweep.id": state.id,
-                    "sweep.name": self._folder.name,
-                    "sweep.role": "sweep",
-                },
-            )
-            run_id = run.info.run_id
-        for file in ("sweep.yaml", "resolved.yaml", "environment.json"):
-            self._client.log_artifact(run_id, str(self._folder.path / file))
-        self._parent_run_id = run_id
+        self._experiment_id = open_experiment(self._client, self.uri, name)
+        self._parent_run_id = open_sweep_run(
+            self._client, self._experiment_id, self._sweep, self._folder
+        )
 
     def _find_runs(self, condition: str) -> list[Any]:
         return self._client.search_runs([self._experiment_id], condition, max_results=1)
@@ -220,7 +187,8 @@ class Tracker:
             spool = Spool(self._folder.training_folder(record, rung))
             points, offset = spool.read(offset=mark.offsets.get(key, 0))
             if points:
-                metrics = _entities(points, steps_before)
+                mark = self._ship_data(record, mark, spool.path.parent)
+                metrics = entities(points, steps_before)
                 self._client.log_batch(mark.run_id, metrics=metrics)
                 offsets = {**mark.offsets, key: offset}
                 mark = replace(mark, offsets=offsets, points=mark.points + len(points))
@@ -228,6 +196,27 @@ class Tracker:
             if rung is not None:
                 steps_before += max((point["step"] for point in spool.read()[0]), default=0)
         return mark
+
+    def _ship_data(self, record: TrialRecord, mark: Mark, training_folder: Path) -> Mark:
+        """Tell which data it is trained on, and draw the schedule, which depends on their number.
+
+        Trials have the sweep's drawing, but those whose schedule is another.
+        """
+        data = None if mark.has_data else read_data_file(training_folder)
+        if data is None:
+            return mark
+        log_data(self._client, mark.run_id, data)
+        num_train = data["splits"]["train"]["num_images"]
+        of_sweep, of_trial = (
+            schedule_svg(self._sweep.recipe_for(overrides), num_train)
+            for overrides in ({}, record.overrides)
+        )
+        if of_trial != of_sweep:
+            self._client.log_text(mark.run_id, of_trial, "schedule.svg")
+        elif not self._has_schedule:
+            self._client.log_text(self._parent_run_id, of_sweep, "schedule.svg")
+            self._has_schedule = True
+        return replace(mark, has_data=True)
 
     def _open_run(self, record: TrialRecord) -> Mark:
         from mlflow.entities import Param
@@ -271,24 +260,7 @@ class Tracker:
                 self._client.set_tag(run_id, f"trial.{tag}", getattr(record, tag))
         if record.error:
             self._client.log_text(run_id, record.error, "error.txt")
-        history = self._folder.history(record)
-        if history:
-            best = best_epoch(history, self._sweep.spec.objective)
-            checkpoint = folder / "checkpoints" / f"ep{best:04d}"
-            for name in ("model.pt", "manifest.json"):
-                if (checkpoint / name).exists():
-                    self._client.log_artifact(run_id, str(checkpoint / name), "best_checkpoint")
+        log_checkpoints(self._client, run_id, folder, self._sweep.spec.objective)
         is_failure = record.was_trained and record.status in ("failed", "infeasible")
         status = "FAILED" if is_failure else "FINISHED"
         self._client.set_terminated(run_id, status)
-
-
-def _entities(points: list[dict[str, Any]], steps_before: int) -> list[Any]:
-    from mlflow.entities import Metric
-
-    return [
-        Metric(name, float(point[name]), round(point["time"] * 1000), steps_before + point["step"])
-        for point in points
-        for name in METRICS
-        if name in point  # raw_val_* is there only with EMA
-    ]
