@@ -28,6 +28,7 @@ from sweeps.interrupts import Interrupts
 from sweeps.memory import Memory
 from sweeps.record import SweepState
 from sweeps.recorder import Recorder
+from sweeps.retention import prune
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
 from sweeps.stopping import build_rules
@@ -118,11 +119,15 @@ def _run(
         folder.write_state(
             replace(now, status=status, reason=reason, wall_seconds=wall_seconds(), test=test)
         )
+        if status == "finished":
+            prune(sweep, folder, Memory(sweep, folder), is_over=True)
         if not tracker.finish():
             display.line(
                 f"not everything has reached {tracker.uri}; run the sweep again to send it"
             )
-    return read_result(folder, sweep)
+    result = read_result(folder, sweep)
+    display.line(f"checkpoints take {result.checkpoint_bytes / 1e6:.1f} MB ({folder.path})")
+    return result
 
 
 def _tune(
@@ -169,7 +174,15 @@ def _tune(
         # A rule that watches trials on their way ends or takes them over at any epoch.
         writes_every_epoch=stopping is not None and not stopping.stretches,
     )
-    recorder = Recorder(sweep, memory, agenda, search, display, interrupts.stop)
+    recorder = Recorder(
+        sweep,
+        memory,
+        agenda,
+        search,
+        display,
+        interrupts.stop,
+        prune=lambda: prune(sweep, folder, memory, is_over=False),
+    )
 
     def name(trial: Any) -> str:
         rung = trial.config["rung"]
