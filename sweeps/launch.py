@@ -29,6 +29,7 @@ from sweeps.memory import Memory
 from sweeps.page.report import write_report
 from sweeps.record import SweepState
 from sweeps.recorder import Recorder
+from sweeps.retention import prune
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
 from sweeps.stopping import build_rules
@@ -120,6 +121,8 @@ def _run(
         folder.write_state(
             replace(now, status=status, reason=reason, wall_seconds=wall_seconds(), test=test)
         )
+        if status == "finished":
+            prune(sweep, folder, Memory(sweep, folder), is_over=True)
         try:
             write_report(folder, sweep)
         except Exception as error:  # noqa: BLE001  a page less must not cost the answer
@@ -133,7 +136,9 @@ def _run(
         line = register_winner(sweep, folder, tracker.uri)
         if line is not None:
             display.line(line)
-    return read_result(folder, sweep)
+    result = read_result(folder, sweep)
+    display.line(f"checkpoints take {result.checkpoint_bytes / 1e6:.1f} MB ({folder.path})")
+    return result
 
 
 def _tune(
@@ -180,7 +185,15 @@ def _tune(
         # A rule that watches trials on their way ends or takes them over at any epoch.
         writes_every_epoch=stopping is not None and not stopping.stretches,
     )
-    recorder = Recorder(sweep, memory, agenda, search, display, interrupts.stop)
+    recorder = Recorder(
+        sweep,
+        memory,
+        agenda,
+        search,
+        display,
+        interrupts.stop,
+        prune=lambda: prune(sweep, folder, memory, is_over=False),
+    )
 
     def name(trial: Any) -> str:
         rung = trial.config["rung"]

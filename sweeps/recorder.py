@@ -45,6 +45,7 @@ class Recorder(tune.Callback):
         search: Knows which assignment a Tune trial is.
         display: Told of everything.
         stop: Ends the whole sweep, for the reason given.
+        prune: Removes checkpoints that nobody wants any more; called when a trial has ended.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Recorder(tune.Callback):
         search: SweepSearch,
         display: Display,
         stop: Callable[[str], None],
+        prune: Callable[[], None],
     ) -> None:
         self._sweep, self._memory, self._agenda = sweep, memory, agenda
         self._search, self._display, self.stop = search, display, stop
+        self._prune = prune
         self._metric = sweep.spec.objective.metric
         self._workers = sweep.spec.resources.workers_per_trial
         self._started: dict[str, float] = {}
@@ -153,6 +156,8 @@ class Recorder(tune.Callback):
             record = self._close(trial, status="completed", costs=costs)
         else:
             record = self._close(trial, status="stopped_early")
+        if record.ended:
+            self._prune()
         self._display.ended(record, result)
 
     def _failed(self, trial: Any, failure: dict[str, Any]) -> None:

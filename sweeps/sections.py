@@ -152,3 +152,8 @@ class StorageConfig(StrictModel):
         description="Of a trial's time that writing checkpoints may take. What was trained since "
         "the last one is trained again after a crash; 1 writes every epoch.",
     )
+    keep_best: int | None = Field(
+        default=10,
+        ge=1,
+        description="Ended trials that keep their checkpoints, beside the recipe; null: all.",
+    )

@@ -192,6 +192,18 @@ class SweepFolder:
         """The epochs of the whole schedule, or of a rung's, oldest first."""
         return Spool(self.training_folder(record, rung)).read()[0]
 
+    def checkpoint_bytes(self) -> int:
+        """What all checkpoints take on the disk, of trials, their rungs and confirmations."""
+        folders = [*self.path.glob("*/t*/checkpoints"), *self.path.glob("*/t*/rungs/*/checkpoints")]
+        return sum(_size(file) for folder in folders for file in folder.glob("*/*"))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # a worker has just replaced it
+        return 0
+
 
 def all_sweeps(root: Path) -> list[SweepFolder]:
     """Every sweep that was begun in a storage, by name."""

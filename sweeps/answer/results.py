@@ -81,6 +81,7 @@ class SweepResult:
         confirmations: Trainings with fresh seeds.
         verdict: What they say; None without any.
         correlations: Between one rung and the next.
+        checkpoint_bytes: What its checkpoints take on the disk.
     """
 
     name: str
@@ -92,6 +93,7 @@ class SweepResult:
     correlations: list[RungCorrelation]
     cost_unit: str  # "CPU-hours" or "GPU-hours"
     hours_per_worker_second: float
+    checkpoint_bytes: int
 
     @property
     def best(self) -> TrialRow | None:
@@ -167,6 +169,7 @@ class SweepResult:
                 "unit": self.cost_unit, "hours": self.cost, "confirm_hours": self.confirm_cost,
             },
             "wall_seconds": self.state.wall_seconds,
+            "checkpoint_bytes": self.checkpoint_bytes,
             "trials": [row.to_dict() for row in self.rows],
         }  # fmt: skip
 
@@ -223,6 +226,7 @@ def read_result(folder: SweepFolder, sweep: Sweep) -> SweepResult:
         correlations=rung_correlations(sweep, records, histories),
         cost_unit="GPU-hours" if resources.gpus_per_worker > 0 else "CPU-hours",
         hours_per_worker_second=hours_per_worker_second(resources),
+        checkpoint_bytes=folder.checkpoint_bytes(),
     )
 
 

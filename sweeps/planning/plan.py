@@ -13,6 +13,7 @@ from sweeps.planning.epochs import brackets, expected_training, longest_training
 from sweeps.planning.footprint import Memory, checkpoint_bytes, worker_memory
 from sweeps.planning.hours import Hours, calibrated
 from sweeps.planning.points import Point, sample
+from sweeps.population.config import PopulationConfig
 from sweeps.spec import Sweep, SweepSpec
 from sweeps.storage import storage_root
 from sweeps.sweep_checks import whole_epochs
@@ -199,6 +200,8 @@ class _Epochs:
         self.of_recipe = num_epochs(sweep.recipe, num_train)
         self._lengths = [num_epochs(point.recipe, num_train) for point in points]
         self._grace = whole_epochs(sweep.recipe)
+        is_population = not _lets_go_on_the_way(sweep.spec)
+        self._keep_best = None if is_population else sweep.spec.storage.keep_best
         confirm = sweep.spec.confirm
         self._seeds, self._top_k = (confirm.seeds, confirm.top_k) if confirm else (0, 0)
         self.num_confirmations = self._seeds * (1 + self._top_k)
@@ -221,7 +224,7 @@ class _Epochs:
         return expected_training(self._stopping, length, self._grace, others).epochs
 
     def num_kept(self) -> float | None:
-        """Trainings that leave checkpoints behind."""
+        """Trainings that have checkpoints in the end; those that run come on top of them."""
         if self._num_trials is None:
             return None
         others = self._num_trials - 1
@@ -230,7 +233,10 @@ class _Epochs:
             expected_training(self._stopping, length, self._grace, others).kept
             for length in lengths
         ]
-        return 1 + others * max(each) + self.num_confirmations
+        kept = others * max(each)
+        if self._keep_best is not None:
+            kept = min(kept, max(self._keep_best, self._top_k))
+        return 1 + kept + self.num_confirmations
 
 
 def _figure(points: list[Point], value: Callable[[Point], float]) -> Figure:
@@ -254,6 +260,12 @@ def _disk(sweep: Sweep, epochs: _Epochs, largest: int) -> Disk:
     kept = epochs.num_kept()
     needed = None if kept is None else round(kept * KEPT_CHECKPOINTS * largest)
     return Disk(str(path / sweep.spec.name), needed, shutil.disk_usage(there).free)
+
+
+def _lets_go_on_the_way(spec: SweepSpec) -> bool:
+    """Whether checkpoints that nobody wants are removed before the sweep ends: `retention`."""
+    stopping = spec.early_stopping
+    return stopping is None or not isinstance(stopping.rule, PopulationConfig)
 
 
 def _fidelity(spec: SweepSpec) -> str | None:

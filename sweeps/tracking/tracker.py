@@ -86,7 +86,7 @@ class Tracker:
             *self._folder.read_confirmations(self._mirrored),
         ]
         steps += [partial(self._ship, record, last=last) for record in records]
-        steps += [self._close_parent] if last else []
+        steps += [self._ship_kept, self._close_parent] if last else []
         complete = True
         for step in steps:
             # What goes wrong with one trial does not hold up the others; without a server or a
@@ -131,6 +131,16 @@ class Tracker:
     def _find_runs(self, condition: str) -> list[Any]:
         return self._client.search_runs([self._experiment_id], condition, max_results=1)
 
+    def _ship_kept(self) -> None:
+        """With ``keep_best`` only the end tells whose checkpoints stay, here as in the folder."""
+        is_open = self._folder.read_state().status == "interrupted"
+        if is_open or self._sweep.spec.storage.keep_best is None:
+            return
+        for record in [*self._folder.read_records(), *self._folder.read_confirmations()]:
+            mark = Mark.read(self._folder.trial_folder(record))
+            if mark is not None and record.ended:
+                self._ship_checkpoints(record, mark)
+
     def _close_parent(self) -> None:
         state = self._folder.read_state()
         for trial, metrics in state.test.items():
@@ -167,6 +177,8 @@ class Tracker:
                 self._mirrored.add(folder)
             return
         if record.ended:
+            if self._sweep.spec.storage.keep_best is None:
+                mark = self._ship_checkpoints(record, mark)
             self._close_run(record, mark.run_id)
         elif status in ("running", "paused"):
             self._client.update_run(mark.run_id, status="RUNNING")
@@ -218,6 +230,13 @@ class Tracker:
             self._has_schedule = True
         return replace(mark, has_data=True)
 
+    def _ship_checkpoints(self, record: TrialRecord, mark: Mark) -> Mark:
+        if mark.has_checkpoints:
+            return mark
+        folder = self._folder.trial_folder(record)
+        log_checkpoints(self._client, mark.run_id, folder, self._sweep.spec.objective)
+        return replace(mark, has_checkpoints=True).write(folder)
+
     def _open_run(self, record: TrialRecord) -> Mark:
         from mlflow.entities import Param
 
@@ -253,14 +272,12 @@ class Tracker:
         return {param_key(key): param_value(value) for key, value in params.items()}
 
     def _close_run(self, record: TrialRecord, run_id: str) -> None:
-        folder = self._folder.trial_folder(record)
         self._client.set_tag(run_id, "trial.status", record.status)
         for tag in ("reason", "twin", "origin"):
             if getattr(record, tag):
                 self._client.set_tag(run_id, f"trial.{tag}", getattr(record, tag))
         if record.error:
             self._client.log_text(run_id, record.error, "error.txt")
-        log_checkpoints(self._client, run_id, folder, self._sweep.spec.objective)
         is_failure = record.was_trained and record.status in ("failed", "infeasible")
         status = "FAILED" if is_failure else "FINISHED"
         self._client.set_terminated(run_id, status)
