@@ -52,8 +52,8 @@ TRIALS_GIVEN = "search: {algorithm: random, trials: 9}\n"
 KEEP_ONE = f"{TRIALS_GIVEN}storage: {{keep_best: 1}}\n"
 
 
-def test_every_trial_keeps_its_checkpoints_unless_told_otherwise(kept):
-    assert kept(TRIALS_GIVEN) == set(range(len(TRIALS)))
+def test_every_trial_keeps_its_checkpoints_where_no_number_is_given(kept):
+    assert kept(f"{TRIALS_GIVEN}storage: {{keep_best: null}}\n") == set(range(len(TRIALS)))
 
 
 def test_the_best_the_recipe_and_whatever_may_go_on_keep_theirs(kept):
