@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -146,6 +147,24 @@ def ray_head(num_cpus: int) -> Iterator[Cluster]:
     finally:
         end_ray(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def started(arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[None]:
+    """``mlflow ARGUMENTS``, a server that uvicorn runs, from its first answer on."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *arguments.split()],
+        cwd=cwd, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert server.stderr is not None
+        assert any("Application startup complete" in line for line in server.stderr)
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # or the pipe fills up
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,10 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from resnet_core.data.digits import load_digits
 from sweeps.tracking.mark import Mark
-from tests.e2e.conftest import Cluster, Home, free_port
+from tests.e2e.conftest import Cluster, Home, free_port, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -72,24 +68,6 @@ def environment(home: Home) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{home.path / 'mlflow.db'}",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
-
-
-@contextmanager
-def started(arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[None]:
-    """``mlflow ARGUMENTS``, a server that uvicorn runs, from its first answer on."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *arguments.split()],
-        cwd=cwd, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert server.stderr is not None
-        assert any("Application startup complete" in line for line in server.stderr)
-        threading.Thread(target=server.stderr.read, daemon=True).start()  # or the pipe fills up
-        yield
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 def ask(port: int, body: dict[str, Any]) -> Any:
