@@ -24,7 +24,7 @@ def finished_sweep(root: Path, name: str = "s", text: str = TEXT) -> tuple[Sweep
     folder = begin(root / "results" / name)
     folder.sweep_file.write_text(sweep.resolved_yaml())
     (folder.path / "sweep.yaml").write_text(sweep.text)
-    (folder.path / "environment.json").write_text("{}")
+    (folder.path / "environment.json").write_text('{"cpus": 2, "gpus": null}')
     Driver(sweep, folder).run()
     test = {record.id: _tested(9 if record.index else 8) for record in folder.read_confirmations()}
     state = folder.read_state()

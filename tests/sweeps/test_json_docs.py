@@ -89,5 +89,9 @@ def test_fields_of_compare(printed):
     assert disagreement("compare", *outputs) == (set(), set())
 
 
+def test_fields_of_card(printed):
+    assert disagreement("card", printed("card")) == (set(), set())
+
+
 def test_a_field_that_is_not_documented_would_be_found():
     assert disagreement("compare", {"kind": "trials", "new": {"field": 1}})[0] == {"new.field"}
