@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 from sweeps.storage import SweepNotFound
+from sweeps.tracking.connect import QUIET
 from sweeps.tracking.links import sweep_links
 from sweeps.tracking.store import tracking_uri
-from sweeps.tracking.tracker import QUIET
 
 
 def serve_dashboard(uri: str | None, port: int, sweep: str | None = None) -> int:

@@ -1,4 +1,7 @@
-"""What a sweep ran on: versions, commit, hardware. An allow-list, so no secret can slip in."""
+"""What a sweep ran on: versions, commit, hardware; and the changes that no commit has.
+
+Nothing of the environment's variables is read.
+"""
 
 import json
 import os
@@ -10,7 +13,7 @@ from importlib.metadata import distributions
 _LONGEST_DIFF = 1_000_000
 """Characters; what is changed by more is no small change, and every driver sends it."""
 
-_CREDENTIALS = re.compile(r"(://)[^/@\s:]*:[^/@\s]*@")
+_CREDENTIALS = re.compile(r"(://)[^/@\s]+@|(https://hooks\.)\S+")
 
 
 def describe_environment() -> str:
@@ -21,7 +24,7 @@ def describe_environment() -> str:
         "cpus": os.cpu_count(),
         "packages": _packages(),
         "git": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--short"))},
-        "gpus": _run("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
+        "gpus": _line("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"),
     }
     return json.dumps(description, indent=1)
 
@@ -31,8 +34,8 @@ def git_diff() -> str:
 
     At most a megabyte, which the last line then says. Passwords in addresses are left out.
     """
-    diff = _git("diff", "HEAD", "--no-color", "--no-ext-diff") or ""
-    diff = _CREDENTIALS.sub(r"\1***@", diff)
+    diff = _run("git", "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
+    diff = _CREDENTIALS.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", diff)
     if len(diff) > _LONGEST_DIFF:
         diff = f"{diff[:_LONGEST_DIFF]}\n... and {len(diff) - _LONGEST_DIFF} more characters"
     return diff
@@ -45,7 +48,12 @@ def _packages() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str | None:
-    return _run("git", *arguments)
+    return _line("git", *arguments)
+
+
+def _line(*command: str) -> str | None:
+    output = _run(*command)
+    return None if output is None else output.strip()
 
 
 def _run(*command: str) -> str | None:
@@ -56,4 +64,4 @@ def _run(*command: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout

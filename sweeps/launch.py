@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ray import tune
 
+from resnet_core.problems import without_credentials
 from sweeps.agenda import Agenda
 from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching
@@ -127,11 +128,14 @@ def _run(
             write_report(folder, sweep)
         except Exception as error:  # noqa: BLE001  a page less must not cost the answer
             display.line(f"no report, `sweeps report {folder.name}` tries again: {error!r}")
-        arrived = tracker.finish()
+        try:
+            arrived = tracker.finish()
+        except Exception as error:  # noqa: BLE001  nor must what goes wrong with the mirror
+            arrived = False
+            display.line(f"tracking has failed: {error!r}")
         if not arrived:
-            display.line(
-                f"not everything has reached {tracker.uri}; run the sweep again to send it"
-            )
+            where = without_credentials(tracker.uri)
+            display.line(f"not everything has reached {where}; run the sweep again to send it")
     if arrived and status == "finished" and sweep.spec.tracking.register_winner:
         line = register_winner(sweep, folder, tracker.uri)
         if line is not None:

@@ -61,7 +61,9 @@ def _wanted(sweep: Sweep, folder: SweepFolder, memory: Memory) -> set[int]:
         confirmed.append(sweep.spec.confirm.top_k)
     count = max(sweep.spec.storage.keep_best or 0, *confirmed, 0)
     ranked = [record.index for record in best if record.index > 0]
-    return {0, *ranked[:count], *_pareto(sweep, memory, best)}
+    # Whoever was confirmed may be what is recommended, however many single seeds look better since.
+    tried_again = {record.index for record in memory.confirmations.values()}
+    return {0, *ranked[:count], *tried_again, *_pareto(sweep, memory, best)}
 
 
 def _pareto(sweep: Sweep, memory: Memory, completed: list[TrialRecord]) -> set[int]:

@@ -195,7 +195,16 @@ class SweepFolder:
     def checkpoint_bytes(self) -> int:
         """What all checkpoints take on the disk, of trials, their rungs and confirmations."""
         folders = [*self.path.glob("*/t*/checkpoints"), *self.path.glob("*/t*/rungs/*/checkpoints")]
-        return sum(_size(file) for folder in folders for file in folder.glob("*/*"))
+        return sum(
+            _size(file) for folder in folders for inner in _in(folder) for file in _in(inner)
+        )
+
+
+def _in(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # a worker has just replaced it
+        return []
 
 
 def _size(file: Path) -> int:

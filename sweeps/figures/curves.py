@@ -20,7 +20,7 @@ def learning_curves(found: Found) -> go.Figure | None:
         return None
     winner = found.result.winner
     kinds: dict[str, list[Curve]] = {
-        "shorter schedules": [], "stopped early": [], "whole schedules": [], "winner": [],
+        "shorter schedules": [], "stopped early": [], "other trials": [], "winner": [],
         "recipe": [],
     }  # fmt: skip
     for curve in found.curves:
@@ -33,7 +33,7 @@ def learning_curves(found: Found) -> go.Figure | None:
         elif curve.row.record.status == "stopped_early":
             kinds["stopped early"].append(curve)
         else:
-            kinds["whole schedules"].append(curve)
+            kinds["other trials"].append(curve)
     colours = dict(zip(kinds, (STOPPED, STOPPED, TRIAL, WINNER, RECIPE), strict=True))
     figure = go.Figure()
     for kind, curves in kinds.items():
@@ -61,7 +61,7 @@ def learning_curves(found: Found) -> go.Figure | None:
                 hovertemplate="%{text}<br>%{y} after %{x} epochs<extra></extra>",
             )
         )
-    rungs = sorted({epochs for epochs in found.values_by_epochs if epochs < found.num_epochs})
+    rungs = found.rungs
     for epochs in rungs:
         figure.add_vline(x=epochs, line={"dash": "dash", "width": 1, "color": STOPPED})
     better = "higher" if found.maximize else "lower"

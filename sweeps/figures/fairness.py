@@ -37,7 +37,7 @@ def gains(found: Found) -> go.Figure | None:
                 x=[rounded(scale * gain.mean)],
                 y=[one.candidate.name],
                 error_x={"array": [rounded(scale * (gain.half_width or 0))], "thickness": 3,
-                         "width": 8},
+                         "width": 8, "visible": gain.half_width is not None},
                 mode="markers",
                 marker={"size": 13, "color": WINNER if is_winner else TRIAL},
                 showlegend=False,
@@ -63,8 +63,9 @@ def gains(found: Found) -> go.Figure | None:
         figure,
         "Confirmed against the recipe",
         "The dot is the mean gain over seeds that candidate and recipe share, the bar its 95 % "
-        "interval, the small strokes are single seeds. The recipe is the orange line: a bar that "
-        "crosses it is a tie.",
+        "interval (wide enough for all candidates together), the small strokes are single seeds. "
+        "The recipe is the orange line: a bar that crosses it shows no difference, and a dot "
+        "without a bar has one seed, which shows nothing.",
         xaxis={"title": f"gain over the recipe in {unit}; right is better", "zeroline": False},
         yaxis={"automargin": True},
         height=160 + 60 * len(compared),
@@ -147,19 +148,23 @@ def schedule_shapes(found: Found) -> go.Figure | None:
         return None
     figure = go.Figure()
     for name, (recipe, is_recipe) in list(shapes.items())[:_MOST_SCHEDULES]:
-        total = recipe.total_steps(_POINTS_PER_EPOCH)
+        num_train = None if recipe.data is None else recipe.data.num_train
+        # Lengths in steps need the real number of them; others look the same with any.
+        per_epoch = num_train // recipe.train_batch_size if num_train else _POINTS_PER_EPOCH
+        total = recipe.total_steps(per_epoch)
         multiplier = build_schedule(
             recipe.lr_schedulers,
             peak_learning_rate=recipe.peak_learning_rate,
-            steps_per_epoch=_POINTS_PER_EPOCH,
+            steps_per_epoch=per_epoch,
             total_steps=total,
             scale=recipe.exact_schedule_scale,
         )
+        drawn = range(0, total, max(1, per_epoch // _POINTS_PER_EPOCH))
         line = {"color": RECIPE, "width": 3} if is_recipe else {"width": 1.5}
         figure.add_trace(
             go.Scatter(
-                x=[step / _POINTS_PER_EPOCH for step in range(total)],
-                y=[rounded(multiplier(step)) for step in range(total)],
+                x=[rounded(step / per_epoch) for step in drawn],
+                y=[rounded(multiplier(step)) for step in drawn],
                 mode="lines",
                 line=line,
                 name=f"{name} (recipe)" if is_recipe else name,

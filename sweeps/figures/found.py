@@ -61,6 +61,12 @@ class Found:
         """Of the recipe's whole schedule."""
         return whole_epochs(self.sweep.recipe)
 
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs at which trials with the recipe's schedule are compared before its end."""
+        stopping = self.sweep.spec.early_stopping
+        return [] if stopping is None else list(stopping.rungs(self.num_epochs, self.num_epochs))
+
     @cached_property
     def curves(self) -> list[Curve]:
         """Of every trial that was trained: its rungs' schedules, then the whole one."""
@@ -82,9 +88,7 @@ class Found:
         way (``truncate``) the epochs of its rungs.
         """
         stopping = self.sweep.spec.early_stopping
-        watched: tuple[int, ...] = ()
-        if stopping is not None and not stopping.stretches:
-            watched = stopping.rungs(self.num_epochs, self.num_epochs)
+        watched = [] if stopping is None or stopping.stretches else self.rungs
         found: dict[int, dict[int, float]] = {}
         for curve in self.curves:
             for point in curve.points:

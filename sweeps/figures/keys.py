@@ -14,6 +14,7 @@ from sweeps.figures.style import SCALE, TRIAL, colour_of, finish, rounded
 MIN_TRIALS = 10
 """For an importance: of fewer trials it is mostly noise."""
 
+_BEST_SHARE = 0.1
 _COLUMNS = 3
 
 
@@ -111,7 +112,7 @@ def importance(found: Found) -> go.Figure | None:
     Returns:
         None with fewer than `MIN_TRIALS` trials of one length, or no key that all of them have.
     """
-    importances = key_importances(found)
+    importances, num_trials = _importances(found)
     if not importances:
         return None
     names = list(reversed(importances))
@@ -125,13 +126,14 @@ def importance(found: Found) -> go.Figure | None:
         )
     )
     epochs = found.widest_rung or 0
-    num_trials = len(found.values_by_epochs[epochs])
+    num_best = max(1, round(_BEST_SHARE * num_trials))
     return finish(
         figure,
         "Which keys decide",
-        f"PED-ANOVA over the {num_trials} trials after {epochs} epochs: how differently the best "
-        "tenth of them is spread along each key, as a share of all keys. It says where to look, "
-        "not which value to take. Keys that only some trials have are left out.",
+        f"PED-ANOVA over {num_trials} trials after {epochs} epochs: how differently the best tenth "
+        f"of them (here {num_best}) is spread along each key, as a share of all keys. It says "
+        "where to look, not which value to take, and little from fewer than 50 trials. Keys that "
+        "only some trials have are left out.",
         xaxis={"title": "importance, of 1 in all", "rangemode": "tozero"},
         margin={"l": 160, "r": 30, "t": 50, "b": 60},
         height=140 + 36 * len(names),
@@ -140,9 +142,14 @@ def importance(found: Found) -> go.Figure | None:
 
 def key_importances(found: Found) -> dict[str, float]:
     """Short name of a key -> its share of the importance, largest first; empty as `importance`."""
+    return _importances(found)[0]
+
+
+def _importances(found: Found) -> tuple[dict[str, float], int]:
+    """With the number of trials that they are of."""
     epochs = found.widest_rung
     if epochs is None or len(found.values_by_epochs[epochs]) < MIN_TRIALS:
-        return {}
+        return {}, 0
     from optuna import create_study, logging
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import create_trial
@@ -158,7 +165,7 @@ def key_importances(found: Found) -> dict[str, float]:
         if all(path in row.record.overrides for row in rows if row.record.index > 0)
     }
     if not domains:
-        return {}
+        return {}, 0
     study = create_study(direction="maximize" if found.maximize else "minimize")
     for row in rows:
         point = {path: row.record.overrides.get(path, row.varied[path]) for path in domains}
@@ -172,10 +179,11 @@ def key_importances(found: Found) -> dict[str, float]:
                 )
             )
     if len(study.trials) < MIN_TRIALS or len({trial.value for trial in study.trials}) < 2:
-        return {}
-    found_importances = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        return {}, 0
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
+    shares = get_param_importances(study, evaluator=evaluator)
     names = dict(zip(domains, short_names(list(domains)), strict=True))
-    return {names[path]: share for path, share in found_importances.items()}
+    return {names[path]: share for path, share in shares.items()}, len(study.trials)
 
 
 def _with_value(found: Found) -> list[TrialRow]:

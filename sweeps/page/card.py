@@ -18,7 +18,7 @@ from sweeps.record import TrialRecord
 
 COLUMNS = [
     "data", "model", "parameters", "epochs", "val_accuracy", "seeds", "test accuracy",
-    "minutes a training", "hardware", "command", "date",
+    "minutes a training", "hardware of a training", "trial", "command", "date",
 ]  # fmt: skip
 
 
@@ -34,7 +34,8 @@ class CardRow:
         accuracy: On the validation split, over fresh seeds or of the recipe's own.
         test_accuracy: On the test split, likewise; None where it was not measured.
         minutes: Mean time of a training.
-        hardware: That the sweep was begun on.
+        hardware: That each training had.
+        trial: Of the sweep.
         command: That trained it.
         date: When the last of its trainings ended, UTC.
     """
@@ -47,6 +48,7 @@ class CardRow:
     test_accuracy: Interval | None
     minutes: float
     hardware: str
+    trial: str
     command: str
     date: str
 
@@ -62,6 +64,7 @@ class CardRow:
             "not measured" if self.test_accuracy is None else _per_cent(self.test_accuracy),
             f"{self.minutes:.2f}",
             self.hardware,
+            self.trial,
             self.command,
             self.date,
         ]
@@ -73,13 +76,17 @@ class CardRow:
 
 
 def card_rows(found: Found) -> list[CardRow]:
-    """The recipe, and what was confirmed, of one sweep; best first."""
+    """The recipe, and what was confirmed, of one sweep; best first.
+
+    A configuration that diverged with one of its seeds has no mean, and is left out.
+    """
     groups: dict[int, list[TrialRecord]] = {}
+    diverged = {one.index for one in found.result.confirmations if one.reason == "nan"}
     for record in found.result.confirmations:
-        if record.status == "completed":
+        if record.status == "completed" and record.index not in diverged:
             groups.setdefault(record.index, []).append(record)
     recipe = found.result.baseline
-    if recipe is not None and 0 not in groups:
+    if recipe is not None and 0 not in groups and 0 not in diverged:
         groups[0] = [recipe.record]
     rows = [row for index, records in groups.items() if (row := _row(found, index, records))]
     return sorted(rows, key=lambda row: -row.accuracy.mean)
@@ -95,7 +102,7 @@ def card_table(page: Page, found: Found) -> None:
     header, *body = (list(cells) for cells in turned)
     page.table(header, body)
     page.paragraphs(
-        "Accuracies are means over the seeds, with a 95 % interval (Student's t) from three seeds "
+        "Accuracies are means over the seeds, with a 95 % interval (Student's t) from two seeds "
         "on; the recipe, and what was trained again with fresh seeds. Its hyper-parameters stand "
         "in the recipe below.",
         kind="soft",
@@ -126,17 +133,22 @@ def _row(found: Found, index: int, records: list[TrialRecord]) -> CardRow | None
         test_accuracy=mean_interval(tested) if tested else None,
         minutes=sum(end["elapsed_seconds"] for end in ends) / len(ends) / 60,
         hardware=_hardware(found),
-        command=f"sweeps run {found.result.name} ({records[0].id.partition('-')[0]})",
+        trial=records[0].id.partition("-")[0],
+        command=f"sweeps run {found.folder.path.parent.name}/{found.result.name}/resolved.yaml",
         date=datetime.fromtimestamp(ended_at, UTC).date().isoformat(),
     )
 
 
 def _hardware(found: Found) -> str:
+    """What a training asked for; the kind of GPU is that of the machine with the driver."""
+    resources = found.sweep.spec.resources
+    if resources.gpus_per_worker == 0:
+        cores = resources.workers_per_trial * resources.cpus_per_worker
+        return f"{cores:g} CPU core{'' if cores == 1 else 's'}"
     environment = json.loads((found.folder.path / "environment.json").read_text())
-    gpus = (environment.get("gpus") or "").splitlines()
-    if gpus:
-        return f"{len(gpus)} x {gpus[0].partition(',')[0]}"
-    return f"{environment['cpus']} CPU cores, no GPU"
+    known = (environment.get("gpus") or "").splitlines()
+    kind = known[0].partition(",")[0] if known else "GPU"
+    return f"{resources.workers_per_trial * resources.gpus_per_worker:g} x {kind}"
 
 
 def _per_cent(value: Interval) -> str:

@@ -83,8 +83,8 @@ class Page:
     def html(self) -> str:
         """The whole file."""
         here = files("sweeps.page")
-        # "</" would end the script element.
-        figures = json.dumps(self.figures, separators=(",", ":")).replace("</", "<\\/")
+        # "</script" would end the element, "<!--" would hide its end.
+        figures = json.dumps(self.figures, separators=(",", ":")).replace("<", "\\u003c")
         return (
             (here / "page.html")
             .read_text()

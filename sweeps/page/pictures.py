@@ -29,7 +29,7 @@ _SCALE = 1.5
 
 
 class NoBrowser(RuntimeError):
-    """PNG files need Chrome or Chromium on this machine, and there is none."""
+    """PNG files need Chrome or Chromium on this machine, and there is none that starts."""
 
 
 def write_pictures(found: Found) -> Path:
@@ -40,6 +40,7 @@ def write_pictures(found: Found) -> Path:
         OSError: If they cannot be written.
     """
     import plotly.io
+    from choreographer.errors import BrowserClosedError, BrowserDepsError, BrowserFailedError
     from kaleido.errors import ChromeNotFoundError
 
     figures = {
@@ -64,6 +65,10 @@ def write_pictures(found: Found) -> Path:
             )
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
+    except (BrowserClosedError, BrowserDepsError, BrowserFailedError) as error:
+        raise NoBrowser(
+            f"PNG files need Chrome or Chromium, which does not start: {error}"
+        ) from error
     except RuntimeError as error:
         if isinstance(error.__context__, ChromeNotFoundError):  # plotly raises a plain one
             raise NoBrowser("PNG files need Chrome or Chromium: not installed here") from error

@@ -1,14 +1,16 @@
 """What the report of a sweep says, the answer first."""
 
+import shutil
 from collections import Counter
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
 from sweeps.answer.report import advice_on, answer_lines, cost_line, trial_cells
 from sweeps.figures.found import Found, read_found
 from sweeps.page.card import card_table
 from sweeps.page.page import Page
-from sweeps.page.pictures import SECTIONS
+from sweeps.page.pictures import FOLDER_NAME, SECTIONS
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder, write_atomically
 
@@ -19,11 +21,14 @@ _MOST_FAILURES = 5
 def write_report(folder: SweepFolder, sweep: Sweep) -> Path:
     """Write ``report.html`` into the sweep's folder, running or not; returns the file.
 
+    Pictures of an earlier state go.
+
     Raises:
         OSError: If it cannot be written; an older one stays.
     """
     file = folder.path / FILE_NAME
     write_atomically(file, report_html(read_found(folder, sweep)))
+    shutil.rmtree(folder.path / FOLDER_NAME, ignore_errors=True)
     return file
 
 
@@ -41,7 +46,7 @@ def report_html(found: Found) -> str:
 
 def _answer(page: Page, found: Found) -> None:
     result = found.result
-    page.parts.append(f"<h1>{page.title}</h1>")
+    page.parts.append(f"<h1>{escape(page.title)}</h1>")
     began = datetime.fromtimestamp(result.state.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     counts = Counter(row.record.status.replace("_", " ") for row in result.rows)
     trials = ", ".join(f"{number} {status}" for status, number in counts.most_common())

@@ -1,10 +1,8 @@
 """Where the dashboard shows which sweep, read from the tracking store."""
 
-import os
 from dataclasses import dataclass
 
-from sweeps.tracking.store import opening
-from sweeps.tracking.tracker import QUIET
+from sweeps.tracking.connect import connect
 from sweeps.tracking.view import view_link
 
 
@@ -26,14 +24,10 @@ def sweep_links(uri: str, server: str) -> list[SweepLink]:
     Raises:
         OSError: If the store cannot be read.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
-        with opening(uri):
-            client = MlflowClient(uri)
+        client = connect(uri)
         experiments = {one.experiment_id: one for one in client.search_experiments()}
         order = ["attributes.start_time DESC"]
         runs = client.search_runs(list(experiments), "tags.`sweep.role` = 'sweep'", order_by=order)

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from resnet_core.problems import without_credentials
 from sweeps.page.pictures import FOLDER_NAME
 from sweeps.page.report import FILE_NAME
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
+from sweeps.tracking.connect import connect
 from sweeps.tracking.store import tracking_uri
 
 
@@ -23,18 +25,18 @@ def log_report(client: Any, run_id: str, folder: SweepFolder) -> None:
 
 def attach(sweep: Sweep, folder: SweepFolder) -> str:
     """Log the report to the run that a driver has made; returns what was done, in a line."""
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri(sweep.spec.tracking.uri)
+    where = without_credentials(uri)
     try:
-        client = MlflowClient(uri)
+        client = connect(uri)
         experiment = client.get_experiment_by_name(sweep.spec.experiment_name)
         condition = f"tags.`sweep.id` = '{folder.read_state().id}' and tags.`sweep.role` = 'sweep'"
         runs = client.search_runs([experiment.experiment_id], condition) if experiment else []
         if not runs:
-            return f"no run of {folder.name} at {uri}, so the report is attached to none"
+            return f"no run of {folder.name} at {where}, so the report is attached to none"
         log_report(client, runs[0].info.run_id, folder)
     except (MlflowException, OSError) as error:
-        return f"not attached at {uri}: {next(iter(str(error).splitlines()), '')}"
-    return f"attached to run {runs[0].info.run_id} at {uri}"
+        return f"not attached at {where}: {next(iter(str(error).splitlines()), '')}"
+    return f"attached to run {runs[0].info.run_id} at {where}"

@@ -77,5 +77,6 @@ def _attempt(otherwise: str, step: Callable[[], object]) -> None:
 
     try:
         step()
-    except MlflowException as error:
+    except (MlflowException, OSError, TypeError, ValueError) as error:
+        # The last three: another user's folder that may not be read, or is of another version.
         _LOG.warning("tracking: %s: %s", otherwise, next(iter(str(error).splitlines()), ""))

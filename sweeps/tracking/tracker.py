@@ -8,7 +8,6 @@ point per (run, metric, timestamp, step, value).
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,26 +15,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from resnet_core.problems import without_credentials
 from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
 from sweeps.tracking.artifacts import log_checkpoints
+from sweeps.tracking.connect import connect, prepare_environment
 from sweeps.tracking.data_input import log_data, read_data_file
 from sweeps.tracking.mark import Mark
 from sweeps.tracking.points import entities
 from sweeps.tracking.report_files import log_report
 from sweeps.tracking.schedule_plot import schedule_svg
-from sweeps.tracking.store import opening, param_key, param_value, tracking_uri
+from sweeps.tracking.store import param_key, param_value, tracking_uri
 from sweeps.tracking.sweep_run import open_experiment, open_sweep_run
 
 SHIP_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
-# MLflow's own defaults wait minutes for a server that is away; the shipper tries again anyway.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-"""Environment for every process that imports MLflow."""
 
 
 class Tracker:
@@ -61,8 +58,7 @@ class Tracker:
 
     def start(self) -> None:
         """Begin mirroring; returns at once, MLflow is imported in the thread."""
-        for name, value in (_PATIENCE | QUIET).items():
-            os.environ.setdefault(name, value)
+        prepare_environment()
         self._thread.start()
 
     def finish(self, *, timeout_seconds: float = 120.0) -> bool:
@@ -110,18 +106,15 @@ class Tracker:
             text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             if text not in self._complaints:
                 self._complaints.add(text)
-                _LOG.warning("tracking at %s is behind: %s", self.uri, text)
+                _LOG.warning("tracking at %s is behind: %s", without_credentials(self.uri), text)
             return False, self.uri.startswith("http") and not isinstance(error, RestException)
         return True, False
 
     # ---- once per driver ----------------------------------------------------------------------
 
     def _connect(self) -> None:
-        from mlflow import MlflowClient
-
         if self._client is None:
-            with opening(self.uri):
-                self._client = MlflowClient(self.uri)
+            self._client = connect(self.uri)
         name = self._sweep.spec.experiment_name
         self._experiment_id = open_experiment(self._client, self.uri, name)
         self._parent_run_id = open_sweep_run(
@@ -256,7 +249,12 @@ class Tracker:
                 "sweep.trial": record.id,
                 "trial.status": "running",
             }
-            run = self._client.create_run(self._experiment_id, run_name=record.name, tags=tags)
+            run = self._client.create_run(
+                self._experiment_id,
+                start_time=_milliseconds(record.suggested_at),
+                run_name=record.name,
+                tags=tags,
+            )
             run_id = run.info.run_id
         params = self._params(record)
         self._client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
@@ -280,4 +278,9 @@ class Tracker:
             self._client.log_text(run_id, record.error, "error.txt")
         is_failure = record.was_trained and record.status in ("failed", "infeasible")
         status = "FAILED" if is_failure else "FINISHED"
-        self._client.set_terminated(run_id, status)
+        self._client.set_terminated(run_id, status, end_time=_milliseconds(record.ended_at))
+
+
+def _milliseconds(unix_time: float | None) -> int | None:
+    """As MLflow has it: the mirror may be late, and the run's own times are told."""
+    return None if unix_time is None else round(unix_time * 1000)

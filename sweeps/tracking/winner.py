@@ -22,9 +22,9 @@ from sweeps.answer.results import SweepResult, TrialRow, read_result
 from sweeps.failures import last_line
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
+from sweeps.tracking.connect import QUIET, connect
 from sweeps.tracking.mark import Mark
 from sweeps.tracking.order import ALIAS, Order
-from sweeps.tracking.tracker import QUIET
 
 _TIMEOUT_SECONDS = 900  # of loading, and of sending the weights
 
@@ -63,8 +63,6 @@ def register_winner(sweep: Sweep, folder: SweepFolder, uri: str) -> str | None:
 
 
 def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str | None:
-    from mlflow import MlflowClient
-
     result = read_result(folder, sweep)
     winner = result.winner
     mark = Mark.read(folder.trial_folder(winner.record)) if winner is not None else None
@@ -80,11 +78,12 @@ def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str
         "checkpoint.sha256": hashlib.sha256(manifest).hexdigest(),
     }
     text = description(result, winner, mark.run_id)
-    client = MlflowClient(uri)
+    client = connect(uri)
     version = _version_with(client, result.name, tags)
     if version is not None:
         return _bring_up_to_date(client, version, text)
-    scratch.mkdir(exist_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    scratch.mkdir()
     order = Order(
         name=result.name,
         run_id=mark.run_id,

@@ -109,8 +109,12 @@ def home(tmp_path: Path) -> Iterator[Home]:
     yield home
     for process in home.running:
         if process.poll() is None:
-            process.kill()
-            process.communicate()
+            process.send_signal(signal.SIGINT)  # `ui` ends its server, which a kill would leave
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     shutil.rmtree(tmp_path, ignore_errors=True)  # checkpoints are large
 
 
@@ -159,7 +163,7 @@ def started(arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[
     )  # fmt: skip
     try:
         assert server.stderr is not None
-        assert any("Application startup complete" in line for line in server.stderr)
+        assert any("Uvicorn running on" in line for line in server.stderr)
         threading.Thread(target=server.stderr.read, daemon=True).start()  # or the pipe fills up
         yield
     finally:

@@ -31,7 +31,7 @@ resources: {max_concurrent_trials: 2}
 # Of a plot: how many shapes it has, or for one that WebGL draws, how many pixels are not empty.
 DRAWN = """
 place => {
-  const shapes = place.querySelectorAll('.trace path, .bars path, .point, .vl, .shapelayer path')
+  const shapes = place.querySelectorAll('.trace path.js-line, .bars path, .point, path.point')
   let pixels = 0
   for (const canvas of place.querySelectorAll('canvas')) {
     const copy = new OffscreenCanvas(canvas.width, canvas.height)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from resnet_core import Recipe, fit
-from tests.e2e.conftest import Cluster, Home, processes_of, ray_head, wait_for_line
+from tests.e2e.conftest import RECIPE, Cluster, Home, processes_of, ray_head, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
@@ -80,9 +80,10 @@ def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_bac
 
 
 def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_result(home: Home):
-    file = home.write(f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n")
+    long = RECIPE.replace("max_duration: 4ep", "max_duration: 12ep")  # there is time for the kill
+    file = home.write(f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n", long)
     process = home.start("run", file, "-o", "json")
-    wait_for_line(process, "t0000: epoch 2/4")
+    wait_for_line(process, "t0000: epoch 2/12")
     (worker,) = processes_of(process, "ray::ResourceTrainable")  # one worker trains in it
     worker.send_signal(signal.SIGKILL)
     out, err = process.communicate(timeout=240)
@@ -93,8 +94,8 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_
     assert [trial["status"] for trial in trials] == ["completed", "completed"]
     runs = home.runs()
     assert {t: home.epochs(run) for t, run in runs.items()} == {
-        "t0000": [1, 2, 3, 4], "t0001": [1, 2, 3, 4],
-    }  # fmt: skip
+        trial: list(range(1, 13)) for trial in ("t0000", "t0001")
+    }
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the worker: another number adds in another order
     *_, undisturbed = fit(Recipe.from_yaml(home.path / "recipe.yaml"))

@@ -16,7 +16,7 @@ def test_the_dashboard_answers_on_127_0_0_1_refuses_other_names_and_ends_with_ct
     port = free_port()
     process = home.start("ui", "--port", str(port))
     assert process.stderr is not None
-    assert any("Application startup complete" in line for line in process.stderr)
+    assert any("Uvicorn running on" in line for line in process.stderr)
     url = f"http://127.0.0.1:{port}/"
     with urllib.request.urlopen(url, timeout=30) as page:
         assert "MLflow" in page.read().decode()

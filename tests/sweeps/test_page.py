@@ -113,7 +113,7 @@ def test_the_card_tells_means_over_fresh_seeds_and_how_sure_they_are(driver):
 def test_the_card_leaves_out_what_had_one_seed_and_was_chosen(driver):
     found = driver("search: {algorithm: random, trials: 3, seed: 5}\n")
     (recipe,) = card_rows(read_found(found.folder, found.sweep))
-    assert recipe.command == "sweeps run s (t0000)"
+    assert (recipe.trial, recipe.hardware) == ("t0000", "1 CPU core")
     assert recipe.accuracy.half_width is None
 
 
