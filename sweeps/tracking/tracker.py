@@ -9,6 +9,7 @@ point per (run, metric, timestamp, step, value).
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -54,6 +55,8 @@ class Tracker:
         self._has_schedule = False  # of the recipe, among the sweep's files
         self._complaints: set[str] = set()
         self._mirrored: set[Path] = set()  # folders of trials that have ended, here and there
+        self._waiting: dict[Path, float] = {}  # folders of paused trials -> when they changed
+        self._pass_began = 0.0
         self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
 
     def start(self) -> None:
@@ -77,10 +80,9 @@ class Tracker:
 
     def _ship_all(self, *, last: bool) -> bool:
         steps = [self._connect] if not self._parent_run_id else []
-        records = [
-            *self._folder.read_records(self._mirrored),
-            *self._folder.read_confirmations(self._mirrored),
-        ]
+        self._pass_began = time.time()
+        skip = self._mirrored if last else self._mirrored | self._still_waiting()
+        records = [*self._folder.read_records(skip), *self._folder.read_confirmations(skip)]
         steps += [partial(self._ship, record, last=last) for record in records]
         steps += [self._ship_kept, self._close_parent] if last else []
         complete = True
@@ -94,6 +96,10 @@ class Tracker:
         if complete:
             self._complaints.clear()
         return complete
+
+    def _still_waiting(self) -> set[Path]:
+        """Trials that wait for their promotion, sent and unchanged: hundreds, read once."""
+        return {folder for folder, known in self._waiting.items() if _changed_at(folder) == known}
 
     def _attempt(self, step: Callable[[], None]) -> tuple[bool, bool]:
         """Take a step; returns whether it was taken, and whether the server is away."""
@@ -168,6 +174,8 @@ class Tracker:
         if mark.status == status:
             if record.ended:
                 self._mirrored.add(folder)
+            elif status == "paused" and (changed_at := _changed_at(folder)) < self._pass_began:
+                self._waiting[folder] = changed_at
             return
         if record.ended:
             if self._sweep.spec.storage.keep_best is None:
@@ -284,3 +292,8 @@ class Tracker:
 def _milliseconds(unix_time: float | None) -> int | None:
     """As MLflow has it: the mirror may be late, and the run's own times are told."""
     return None if unix_time is None else round(unix_time * 1000)
+
+
+def _changed_at(trial_folder: Path) -> float:
+    """When the driver last wrote the trial down, which it does at every change; Unix seconds."""
+    return (trial_folder / "trial.json").stat().st_mtime

@@ -10,7 +10,7 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 # Root has no sandbox; and nothing of the browser's own shall ask for Google's hosts.
-_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"
@@ -31,7 +31,7 @@ def opened(url: str, *, scheme: str = "light") -> Iterator[tuple[Any, list[str],
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(
             viewport={"width": 1200, "height": 900},
             color_scheme=scheme,  # pyright: ignore[reportArgumentType]

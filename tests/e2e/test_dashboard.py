@@ -4,20 +4,23 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, needs_chromium
 from tests.e2e.conftest import Home, free_port
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no browser at {CHROMIUM}"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow, needs_chromium]
+DIGITS = """\
+model: {name: resnet_20, num_classes: 10, initial_stem: cifar}
+optimizer:
+  decoupled_sgdw: {learning_rate: 0.02, momentum: 0.9, weight_decay: 5e-4}
+lr_schedulers: {linear_warmup: 1ep, cosine_decay: {T_max: 1ep}}
+train_batch_size: 64
+max_duration: 2ep
+data: {digits: {}}
+"""
 # Far apart, so that their lines do not meet on the axis: with the recipe's 0.02 four trials.
 SPACE = "space: {optimizer.decoupled_sgdw.learning_rate: {grid: [0.001, 0.05, 0.1]}}\n"
 TIMEOUT_MS = 60_000
@@ -40,10 +43,11 @@ def browser_page() -> Iterator[tuple[Page, list[str]]]:
     """A page, and what goes wrong on it: errors that it logs or throws, answers that are none."""
     errors: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1600, "height": 1200})
         page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if _is_error(said) else None)
         page.on(
             "response",
             lambda answer: (
@@ -57,6 +61,11 @@ def browser_page() -> Iterator[tuple[Page, list[str]]]:
         browser.close()
 
 
+def _is_error(said: ConsoleMessage) -> bool:
+    """Whether the console says that something is wrong, but for the answer that is told apart."""
+    return said.type == "error" and not said.location["url"].endswith("/users/current")
+
+
 @contextmanager
 def served(home: Home) -> Iterator[tuple[str, str]]:
     """The dashboard, as long as it is needed; the name and the link that it is announced with."""
@@ -65,7 +74,7 @@ def served(home: Home) -> Iterator[tuple[str, str]]:
     assert process.stderr is not None
     try:
         name, _, link = process.stdout.readline().strip().partition(": ")
-        assert any("Application startup complete" in line for line in process.stderr)
+        assert any("Uvicorn running on" in line for line in process.stderr)
         # Else the server stands still once its log has filled the pipe.
         reader = threading.Thread(target=process.stderr.read)
         reader.start()
@@ -77,8 +86,7 @@ def served(home: Home) -> Iterator[tuple[str, str]]:
 
 
 def test_the_link_of_ui_opens_on_every_trial_with_parallel_coordinates_and_curves(home: Home):
-    home.write(f"{SPACE}search: {{algorithm: grid}}\n")
-    home.run("run", "sweep.yaml", "--set", "max_duration=2ep")
+    home.run("run", home.write(f"{SPACE}search: {{algorithm: grid}}\n", DIGITS))
     with served(home) as (name, link), browser_page() as (page, errors):
         assert name == "e2e"
         assert "viewStateShareKey=e2e-" in link
