@@ -212,12 +212,17 @@ def free_port() -> int:
 
 
 def processes_of(root: subprocess.Popen[Any], name: str) -> list[psutil.Process]:
-    """The descendants of a process whose title begins with a name, such as ``ray::Worker``."""
-    found = []
-    for process in psutil.Process(root.pid).children(recursive=True):
-        try:
-            if " ".join(process.cmdline()).startswith(name):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
+    """The living descendants of a process whose title begins with a name, as ``ray::Worker`` does.
+
+    Looks again until there is one: Ray rewrites the titles, and they read as empty meanwhile.
+    """
+    found: list[psutil.Process] = []
+    while not found:
+        assert root.poll() is None, f"it has ended, and no {name} was seen"
+        for process in psutil.Process(root.pid).children(recursive=True):
+            try:
+                if " ".join(process.cmdline()).startswith(name):
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                continue
     return found
