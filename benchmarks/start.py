@@ -105,9 +105,8 @@ def gang(trials: int, folder: Path) -> list[float]:
         "space: {seed: {int: [1, 1000000]}}\n"
         f"search: {{algorithm: random, trials: {trials}, seed: 17}}\n"
         "early_stopping: null\n"
-        "tracking: {register_winner: false}\n"
         "resources: {max_concurrent_trials: 1}\n"
-        f"tracking: {{uri: 'sqlite:///{folder}/mlflow.db'}}\n"
+        f"tracking: {{uri: 'sqlite:///{folder}/mlflow.db', register_winner: false}}\n"
     )
     sweep = load_sweep(file, ["max_duration=1ep"])
     sweep_folder = SweepFolder(folder / "bench")

@@ -1,6 +1,5 @@
 """The commands that put a sweep's answer into a file: report, card."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from sweeps.cli_options import (
     leave,
     open_sweep,
 )
-from sweeps.storage import storage_root
+from sweeps.storage import all_sweeps, storage_root
 
 app = typer.Typer()
 
@@ -53,9 +52,8 @@ def card(
     from sweeps.page.card import card_markdown, card_rows
 
     root = storage_root(storage)
-    known = sorted(path.parent.name for path in Path(root).glob("*/state.json"))
     rows = []
-    for name in names or known:
+    for name in names or [folder.name for folder in all_sweeps(root)]:
         with errors_to_status():
             sweep, folder = open_sweep(name, storage)
             rows += card_rows(read_found(folder, sweep))

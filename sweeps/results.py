@@ -60,7 +60,7 @@ def trials_frame(found: Found) -> "pd.DataFrame":
             "epochs": row.epochs,
             "worker_seconds": row.record.worker_seconds,
             **row.varied,
-            **{name: value for name, value in row.last.items() if name != "epoch"},
+            **{name: value for name, value in row.metrics.items() if name != "epoch"},
             found.metric: row.value,
         }
         for row in found.result.rows

@@ -19,16 +19,14 @@ class Axis:
 
     Attributes:
         name: Short, for people.
-        positions: One per trial, in the order asked for; logarithms where ``is_log``. A trial
+        positions: One per trial, in the order asked for; logarithms on a logarithmic axis. A trial
             whose recipe has no such key stands below all others.
-        is_log: Whether orders of magnitude are equally far apart.
         ticks: Where to write something.
         texts: What to write there.
     """
 
     name: str
     positions: list[float]
-    is_log: bool
     ticks: list[float]
     texts: list[str]
 
@@ -53,7 +51,7 @@ def _axis(name: str, values: list[Any], *, is_log: bool) -> Axis:
         return _of_numbers(name, values, there, is_log=is_log)
     texts = sorted({short_value(value) for value in values})
     positions = [float(texts.index(short_value(value))) for value in values]
-    return Axis(name, positions, False, [float(n) for n in range(len(texts))], texts)
+    return Axis(name, positions, [float(n) for n in range(len(texts))], texts)
 
 
 def _of_numbers(name: str, values: list[Any], there: list[Any], *, is_log: bool) -> Axis:
@@ -72,7 +70,7 @@ def _of_numbers(name: str, values: list[Any], there: list[Any], *, is_log: bool)
     texts = [short_value(10**tick if is_log else float(tick)) for tick in ticks]
     if any(value is None for value in values):
         ticks, texts = [nowhere, *ticks], ["none", *texts]
-    return Axis(name, positions, is_log, [rounded(tick) for tick in ticks], texts)
+    return Axis(name, positions, [rounded(tick) for tick in ticks], texts)
 
 
 def _is_number(value: object) -> bool:

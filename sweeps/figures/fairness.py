@@ -5,12 +5,14 @@ from collections import Counter
 import plotly.graph_objects as go
 
 from resnet_core.recipe import Recipe
-from resnet_core.schedule import build_schedule
 from sweeps.figures.found import Found
 from sweeps.figures.style import FAILED, RECIPE, STOPPED, TRIAL, WINNER, finish, rounded
+from sweeps.schedule_points import schedule_points
 from sweeps.space.labels import short_value
 
-_POINTS_PER_EPOCH = 20
+_STEPS_PER_EPOCH = 20
+"""Where the number of images is not known."""
+
 _MOST_SCHEDULES = 12
 
 
@@ -150,21 +152,13 @@ def schedule_shapes(found: Found) -> go.Figure | None:
     for name, (recipe, is_recipe) in list(shapes.items())[:_MOST_SCHEDULES]:
         num_train = None if recipe.data is None else recipe.data.num_train
         # Lengths in steps need the real number of them; others look the same with any.
-        per_epoch = num_train // recipe.train_batch_size if num_train else _POINTS_PER_EPOCH
-        total = recipe.total_steps(per_epoch)
-        multiplier = build_schedule(
-            recipe.lr_schedulers,
-            peak_learning_rate=recipe.peak_learning_rate,
-            steps_per_epoch=per_epoch,
-            total_steps=total,
-            scale=recipe.exact_schedule_scale,
-        )
-        drawn = range(0, total, max(1, per_epoch // _POINTS_PER_EPOCH))
+        per_epoch = num_train // recipe.train_batch_size if num_train else _STEPS_PER_EPOCH
+        epochs, rates = schedule_points(recipe, max(1, per_epoch))
         line = {"color": RECIPE, "width": 3} if is_recipe else {"width": 1.5}
         figure.add_trace(
             go.Scatter(
-                x=[rounded(step / per_epoch) for step in drawn],
-                y=[rounded(multiplier(step)) for step in drawn],
+                x=[rounded(epoch) for epoch in epochs],
+                y=[rounded(rate) for rate in rates],
                 mode="lines",
                 line=line,
                 name=f"{name} (recipe)" if is_recipe else name,

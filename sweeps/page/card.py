@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from resnet_core.models.family import DEFAULT_WIDTH_PER_GROUP
 from sweeps.answer.statistics import Interval, mean_interval
 from sweeps.figures.found import Found
 from sweeps.page.page import Page
@@ -116,7 +117,11 @@ def _row(found: Found, index: int, records: list[TrialRecord]) -> CardRow | None
     if not ends:
         return None
     model = found.sweep.recipe_for(found.result.rows[index].record.overrides).model
-    width = "" if model.width_per_group == 64 else f", width {model.width_per_group}"
+    width = (
+        ""
+        if model.width_per_group == DEFAULT_WIDTH_PER_GROUP
+        else f", width {model.width_per_group}"
+    )
     groups = "" if model.groups == 1 else f", {model.groups} groups"
     tested = [
         values["accuracy"]

@@ -3,11 +3,10 @@
 import math
 
 from resnet_core import Recipe
-from resnet_core.schedule import build_schedule
+from sweeps.schedule_points import schedule_points
 
 _WIDTH, _HEIGHT = 640, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 30, 50
-_MOST_POINTS = 600
 
 
 def schedule_svg(recipe: Recipe, num_train: int) -> str:
@@ -18,18 +17,9 @@ def schedule_svg(recipe: Recipe, num_train: int) -> str:
         num_train: Images in the training split, at least a batch.
     """
     steps_per_epoch = num_train // recipe.train_batch_size
-    total_steps = recipe.total_steps(steps_per_epoch)
-    multiplier = build_schedule(
-        recipe.lr_schedulers,
-        peak_learning_rate=recipe.peak_learning_rate,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
-        scale=recipe.exact_schedule_scale,
-    )
-    every = math.ceil(total_steps / _MOST_POINTS)
-    steps = [*range(0, total_steps - 1, every), total_steps - 1]
-    rates = [multiplier(step) for step in steps]
-    num_epochs, highest = total_steps / steps_per_epoch, max(1.0, *rates)
+    epochs, rates = schedule_points(recipe, steps_per_epoch)
+    num_epochs = recipe.total_steps(steps_per_epoch) / steps_per_epoch
+    highest = max(1.0, *rates)
 
     def x(epoch: float) -> float:
         return _LEFT + epoch / num_epochs * (_WIDTH - _LEFT - _RIGHT)
@@ -38,8 +28,7 @@ def schedule_svg(recipe: Recipe, num_train: int) -> str:
         return _HEIGHT - _BOTTOM - rate / highest * (_HEIGHT - _TOP - _BOTTOM)
 
     line = " ".join(
-        f"{x(step / steps_per_epoch):.1f},{y(rate):.1f}"
-        for step, rate in zip(steps, rates, strict=True)
+        f"{x(epoch):.1f},{y(rate):.1f}" for epoch, rate in zip(epochs, rates, strict=True)
     )
     ticks = [
         f'<text x="{x(epoch):.1f}" y="{y(0) + 18:.1f}" text-anchor="middle">{epoch:g}</text>'

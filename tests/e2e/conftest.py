@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,13 @@ def started(arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def tracking_server(home: Home, port: int) -> AbstractContextManager[None]:
+    """An MLflow server over `home`'s database, with artifacts of its own."""
+    server = f"server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port {port}"
+    server += " --artifacts-destination artifacts --workers 1"
+    return started(server, dict(os.environ), home.path)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 """What MLflow has of a sweep beside its numbers, and what becomes of runs that nobody closes."""
 
 import json
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Cluster, Home, free_port, started, wait_for_line
+from tests.e2e.conftest import Cluster, Home, free_port, tracking_server, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
@@ -80,10 +79,8 @@ def test_every_point_arrives_once_though_the_server_was_killed_while_trials_trai
 ):
     home.ray = cluster.ray
     port = free_port()
-    server = f"server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port {port}"
-    server += " --artifacts-destination artifacts --workers 1"
     file = home.write(SWEEP.replace("tracking: {", f"tracking: {{uri: 'http://127.0.0.1:{port}', "))
-    with started(server, dict(os.environ), home.path):
+    with tracking_server(home, port):
         process = home.start("run", file, "-o", "json")
         wait_for_line(process, "t0000: epoch 2/4")
         while not home.client.search_experiments(filter_string="name = 'e2e'"):
@@ -95,7 +92,7 @@ def test_every_point_arrives_once_though_the_server_was_killed_while_trials_trai
     assert "not everything has reached http://127.0.0.1" in err
     out, _ = home.run("status", "e2e", "-o", "json")
     assert json.loads(out)["tracking"]["points_behind"] > 0
-    with started(server, dict(os.environ), home.path):
+    with tracking_server(home, port):
         home.run("run", file)
     out, _ = home.run("status", "e2e", "-o", "json")
     behind = json.loads(out)["tracking"]

@@ -16,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from resnet_core.data.digits import load_digits
 from sweeps.tracking.mark import Mark
-from tests.e2e.conftest import Cluster, Home, free_port, started
+from tests.e2e.conftest import Cluster, Home, free_port, started, tracking_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -143,9 +143,7 @@ def test_at_a_server_a_winner_is_registered_once_and_the_next_one_takes_the_alia
     def champion() -> ModelVersion:
         return client.get_model_version_by_alias("e2e", "champion")
 
-    server = f"server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port {port}"
-    server += " --artifacts-destination artifacts --workers 1"
-    with started(server, dict(os.environ), home.path):
+    with tracking_server(home, port):
         space = f"space: {{{rate}: {{grid: [0.05]}}}}\n"
         file = home.write(f"{space}search: {{trials: 1}}\n{REGISTER}", DIGITS)
         sets = ("--set", f"tracking.uri={url}", "--set", f"{rate}=1e-4")
