@@ -35,7 +35,7 @@ class Gang:
 
     Several are a Ray Train group, whose `TorchTrainer` runs in a thread of the trainable's process,
     so that the gang dies with its owner: Ray ends the actors of a dead owner. One alone has nobody
-    to be grouped with and is that thread: half of Ray Train's start, and seven processes less.
+    to be grouped with and is that thread, without Ray Train's controller and its helpers.
     """
 
     def __init__(self, config: GangConfig) -> None:
