@@ -30,14 +30,15 @@ sweep: setup
 
 # The end-to-end tests mostly wait for processes to start, so the others run beside them.
 test: setup
-	@log=$$(mktemp); nice $(BIN)/python -m pytest --ignore tests/e2e > $$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); nice $(BIN)/python -m pytest --fault-seed 17 --ignore tests/e2e -m "not faults" > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
 	$(BIN)/python -m pytest --durations 15 -m "not faults" tests/e2e; status=$$?; \
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
 
-# What takes too long for `make test`: a driver killed ten times, a population's, either worker.
+# Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
+# with one seed.
 faults: setup
-	$(BIN)/python -m pytest --durations 9 -m faults tests/e2e
+	$(BIN)/python -m pytest --durations 9 -m faults tests/e2e tests/faults
 
 check: setup
 	$(BIN)/ruff check .
