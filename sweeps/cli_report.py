@@ -52,11 +52,12 @@ def card(
     from sweeps.page.card import card_markdown, card_rows
 
     root = storage_root(storage)
-    rows = []
+    founds = []
     for name in names or [folder.name for folder in all_sweeps(root)]:
         with errors_to_status():
             sweep, folder = open_sweep(name, storage)
-            rows += card_rows(read_found(folder, sweep))
+            founds.append(read_found(folder, sweep))
+    rows = card_rows(founds)
     if output is Output.JSON:
         as_json([row.to_dict() for row in rows])
     elif rows:

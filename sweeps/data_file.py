@@ -1,9 +1,11 @@
-"""``data.json`` in a trial's folder: which data it was trained on, told by digests.
+"""``data.json`` in a trial's folder: the data that it was trained on, by digests, and the device.
 
 Workers write it, as they have the data in memory; the digest is computed once per process.
 """
 
 import json
+import platform
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,22 @@ def write_data_file(folder: Path, recipe: Recipe, device: torch.device) -> None:
     """
     if not (folder / DATA_FILE).exists():
         config = named_data(recipe).model_dump_json()
-        text = _describe(config, recipe.model.num_classes, device)
+        described = _describe(config, recipe.model.num_classes, device)
+        text = json.dumps({**described, "device": _device_name(device)})
         write_atomically(folder / DATA_FILE, text)
 
 
+def _device_name(device: torch.device) -> str:
+    """Of the GPU or of the processor, as its maker calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpus = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.+)$", cpus.read_text(), re.M) if cpus.exists() else []
+    return names[0] if names else platform.machine()
+
+
 @lru_cache(maxsize=4)
-def _describe(config_json: str, num_classes: int, device: torch.device) -> str:
+def _describe(config_json: str, num_classes: int, device: torch.device) -> dict[str, Any]:
     config = DataConfig.model_validate_json(config_json)
     data = load_data(config, num_classes, device)
     name, settings = config.chosen
@@ -47,4 +59,4 @@ def _describe(config_json: str, num_classes: int, device: torch.device) -> str:
             "digest": split_digest(split, config_json),
             "num_images": len(split),
         }
-    return json.dumps(description)
+    return description

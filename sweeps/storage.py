@@ -242,6 +242,12 @@ def read_record(trial_folder: Path) -> TrialRecord:
     return TrialRecord(**json.loads((trial_folder / "trial.json").read_text()))
 
 
+def read_data_file(training_folder: Path) -> dict[str, Any] | None:
+    """What the worker wrote (`data_file`); None before the end of the training's first epoch."""
+    file = training_folder / DATA_FILE
+    return json.loads(file.read_text()) if file.exists() else None
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace the file by ``text`` in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,26 +1,25 @@
 """The model card's table: what each member of the family has reached here, how often, at what cost.
 
-A row is one configuration on one data set: a recipe without its seed. Its accuracy is the mean over
-trainings with different seeds. Only the recipe itself and configurations that were trained again
-with fresh seeds are told: the best of many trials with one seed each is luck by an unknown part.
+A row is one configuration, a recipe without its seed, on one data set and one kind of hardware; its
+accuracy is the mean over trainings with different seeds. What may stand in it: `trainings`.
 """
 
-import json
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from resnet_core.models.family import DEFAULT_WIDTH_PER_GROUP
+from resnet_core.models.family import DEFAULT_WIDTH_PER_GROUP, FAMILY
 from sweeps.answer.statistics import Interval, mean_interval
 from sweeps.figures.found import Found
 from sweeps.page.page import Page
-from sweeps.record import TrialRecord
+from sweeps.page.trainings import Training, trainings
 
 COLUMNS = [
     "data", "model", "parameters", "epochs", "val_accuracy", "seeds", "test accuracy",
     "minutes a training", "hardware of a training", "trial", "command", "date",
 ]  # fmt: skip
+_KINDS = {str(name): member.kind for name, member in FAMILY.items()}
+_MEMBERS = list(_KINDS)
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,21 @@ class CardRow:
 
     Attributes:
         data: Name of the data set.
+        member: Of the family.
         model: Member, with groups and width where they are not the usual ones.
         parameters: That are trained; None where no training has told.
         num_epochs: Of its schedule.
-        accuracy: On the validation split, over fresh seeds or of the recipe's own.
+        accuracy: On the validation split, over fresh seeds; of the recipe also with its own.
         test_accuracy: On the test split, likewise; None where it was not measured.
         minutes: Mean time of a training.
         hardware: That each training had.
-        trial: Of the sweep.
-        command: That trained it.
+        trials: As ``digits/t0007``: of each sweep that has trained it.
+        commands: That trained it, likewise.
         date: When the last of its trainings ended, UTC.
     """
 
     data: str
+    member: str
     model: str
     parameters: int | None
     num_epochs: int
@@ -49,8 +50,8 @@ class CardRow:
     test_accuracy: Interval | None
     minutes: float
     hardware: str
-    trial: str
-    command: str
+    trials: list[str]
+    commands: list[str]
     date: str
 
     def cells(self) -> list[str]:
@@ -65,8 +66,8 @@ class CardRow:
             "not measured" if self.test_accuracy is None else _per_cent(self.test_accuracy),
             f"{self.minutes:.2f}",
             self.hardware,
-            self.trial,
-            self.command,
+            ", ".join(self.trials),
+            "; ".join(self.commands),
             self.date,
         ]
 
@@ -76,26 +77,39 @@ class CardRow:
         return {**values, "test_accuracy": self.test_accuracy and self.test_accuracy.to_dict()}
 
 
-def card_rows(found: Found) -> list[CardRow]:
-    """The recipe, and what was confirmed, of one sweep; best first.
+def card_rows(founds: Iterable[Found]) -> list[CardRow]:
+    """What was measured in some sweeps, by data set, member and accuracy.
 
-    A configuration that diverged with one of its seeds has no mean, and is left out.
+    A configuration that several sweeps have trained on the same hardware is one row; a seed that
+    two of them share is one training.
     """
-    groups: dict[int, list[TrialRecord]] = {}
-    diverged = {one.index for one in found.result.confirmations if one.reason == "nan"}
-    for record in found.result.confirmations:
-        if record.status == "completed" and record.index not in diverged:
-            groups.setdefault(record.index, []).append(record)
-    recipe = found.result.baseline
-    if recipe is not None and 0 not in groups and 0 not in diverged:
-        groups[0] = [recipe.record]
-    rows = [row for index, records in groups.items() if (row := _row(found, index, records))]
-    return sorted(rows, key=lambda row: -row.accuracy.mean)
+    groups: dict[tuple[str, str], dict[int, Training]] = {}
+    for found in founds:
+        for one in trainings(found):
+            group = groups.setdefault((one.configuration, one.hardware), {})
+            group.setdefault(one.recipe.seed, one)
+    rows = [_row(list(group.values())) for group in groups.values()]
+    return sorted(rows, key=lambda row: (row.data, _MEMBERS.index(row.member), -row.accuracy.mean))
+
+
+def not_measured(rows: list[CardRow]) -> list[str]:
+    """The rest of the family, a line for each data set: ``digits: resnet_20, resnet_32``.
+
+    Of the kind (three stages or four) that was measured on the data set.
+    """
+    lines = []
+    for data in dict.fromkeys(row.data for row in rows):
+        measured = {row.member for row in rows if row.data == data}
+        kinds = {_KINDS[name] for name in measured}
+        rest = [name for name in _MEMBERS if _KINDS[name] in kinds and name not in measured]
+        if rest:
+            lines.append(f"{data}: {', '.join(rest)}")
+    return lines
 
 
 def card_table(page: Page, found: Found) -> None:
     """The table of one sweep, with what it is."""
-    rows = card_rows(found)
+    rows = card_rows([found])
     if not rows:
         page.paragraphs("Nothing has completed yet.")
         return
@@ -110,50 +124,27 @@ def card_table(page: Page, found: Found) -> None:
     )
 
 
-def _row(found: Found, index: int, records: list[TrialRecord]) -> CardRow | None:
-    histories = [found.folder.history(record) for record in records]
-    ends = [history[-1] for history in histories if history]
-    ends = [end for end in ends if math.isfinite(end["val_accuracy"])]
-    if not ends:
-        return None
-    model = found.sweep.recipe_for(found.result.rows[index].record.overrides).model
-    width = (
-        ""
-        if model.width_per_group == DEFAULT_WIDTH_PER_GROUP
-        else f", width {model.width_per_group}"
-    )
+def _row(group: list[Training]) -> CardRow:
+    first = group[0]
+    model = first.recipe.model
+    usual = DEFAULT_WIDTH_PER_GROUP
+    width = "" if model.width_per_group == usual else f", width {model.width_per_group}"
     groups = "" if model.groups == 1 else f", {model.groups} groups"
-    tested = [
-        values["accuracy"]
-        for record in records
-        if (values := found.result.state.test.get(record.id)) is not None
-    ]
-    ended_at = max(record.ended_at or 0.0 for record in records)
+    tested = [one.test_accuracy for one in group if one.test_accuracy is not None]
     return CardRow(
-        data=found.data_name,
+        data=first.found.data_name,
+        member=model.name,
         model=f"{model.name}{groups}{width}",
-        parameters=ends[0].get("parameters"),
-        num_epochs=ends[0]["num_epochs"],
-        accuracy=mean_interval([end["val_accuracy"] for end in ends]),
+        parameters=first.end.get("parameters"),
+        num_epochs=first.end["num_epochs"],
+        accuracy=mean_interval([one.end["val_accuracy"] for one in group]),
         test_accuracy=mean_interval(tested) if tested else None,
-        minutes=sum(end["elapsed_seconds"] for end in ends) / len(ends) / 60,
-        hardware=_hardware(found),
-        trial=records[0].id.partition("-")[0],
-        command=f"sweeps run {found.folder.path.parent.name}/{found.result.name}/resolved.yaml",
-        date=datetime.fromtimestamp(ended_at, UTC).date().isoformat(),
+        minutes=sum(one.end["elapsed_seconds"] for one in group) / len(group) / 60,
+        hardware=first.hardware,
+        trials=list(dict.fromkeys(one.trial for one in group)),
+        commands=list(dict.fromkeys(one.command for one in group)),
+        date=max(one.date for one in group),
     )
-
-
-def _hardware(found: Found) -> str:
-    """What a training asked for; the kind of GPU is that of the machine with the driver."""
-    resources = found.sweep.spec.resources
-    if resources.gpus_per_worker == 0:
-        cores = resources.workers_per_trial * resources.cpus_per_worker
-        return f"{cores:g} CPU core{'' if cores == 1 else 's'}"
-    environment = json.loads((found.folder.path / "environment.json").read_text())
-    known = (environment.get("gpus") or "").splitlines()
-    kind = known[0].partition(",")[0] if known else "GPU"
-    return f"{resources.workers_per_trial * resources.gpus_per_worker:g} x {kind}"
 
 
 def _per_cent(value: Interval) -> str:
@@ -162,7 +153,7 @@ def _per_cent(value: Interval) -> str:
 
 
 def card_markdown(rows: list[CardRow]) -> str:
-    """The table as Markdown, by data set, then by accuracy."""
-    ordered = sorted(rows, key=lambda row: (row.data, -row.accuracy.mean))
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in ordered)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """The table as Markdown, and what it lacks."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in rows)]
+    rest = [f"Not measured on {line}" for line in not_measured(rows)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *rest]).rstrip()

@@ -1,19 +1,10 @@
 """The data of a trial as MLflow's data set inputs, from what the worker wrote down of it."""
 
 import json
-from pathlib import Path
 from typing import Any
-
-from sweeps.storage import DATA_FILE
 
 _LONGEST_DIGEST = 36  # MLflow's limit, characters
 _CONTEXTS = {"train": "training", "validation": "validation"}
-
-
-def read_data_file(training_folder: Path) -> dict[str, Any] | None:
-    """What the worker wrote in a training's folder; None before the end of its first epoch."""
-    file = training_folder / DATA_FILE
-    return json.loads(file.read_text()) if file.exists() else None
 
 
 def log_data(client: Any, run_id: str, data: dict[str, Any]) -> None:
@@ -22,7 +13,7 @@ def log_data(client: Any, run_id: str, data: dict[str, Any]) -> None:
     Args:
         client: An `MlflowClient`.
         run_id: Of the trial.
-        data: As `read_data_file` gives it.
+        data: As `sweeps.storage.read_data_file` gives it.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 

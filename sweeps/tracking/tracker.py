@@ -21,10 +21,10 @@ from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
-from sweeps.storage import SweepFolder
+from sweeps.storage import SweepFolder, read_data_file
 from sweeps.tracking.artifacts import log_checkpoints
 from sweeps.tracking.connect import connect, prepare_environment
-from sweeps.tracking.data_input import log_data, read_data_file
+from sweeps.tracking.data_input import log_data
 from sweeps.tracking.mark import Mark
 from sweeps.tracking.points import entities
 from sweeps.tracking.report_files import log_report

@@ -3,12 +3,16 @@
 import html
 import json
 import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sweeps.figures.found import read_found
 from sweeps.page.card import COLUMNS, card_markdown, card_rows
 from sweeps.page.report import report_html, write_report
+from sweeps.storage import SweepFolder
 from tests.sweeps.simulation import LR, RANDOM, STRETCH, Driver, begin, near_one
 
 CONFIRM = "confirm: {top_k: 1, seeds: 3}\n"
@@ -18,8 +22,8 @@ CONFIRM = "confirm: {top_k: 1, seeds: 3}\n"
 def driver(sweep, tmp_path):
     """A simulated sweep that has run to its end."""
 
-    def driver(text=RANDOM + STRETCH, **options):
-        folder = begin(tmp_path / "s")
+    def driver(text=RANDOM + STRETCH, name="s", **options):
+        folder = begin(tmp_path / name)
         found = Driver(sweep(text), folder, **options)
         for file in ("sweep.yaml", "resolved.yaml"):
             (folder.path / file).write_text("name: s\n")
@@ -100,7 +104,7 @@ def test_the_card_tells_means_over_fresh_seeds_and_how_sure_they_are(driver):
         return near_one(record, num_epochs, epoch)
 
     found = driver("search: {algorithm: random, trials: 3, seed: 5}\n" + CONFIRM, value=value)
-    best, recipe = card_rows(read_found(found.folder, found.sweep))
+    best, recipe = card_rows([read_found(found.folder, found.sweep)])
     # Student's t with 2 degrees of freedom: 4.30265 at 97.5 %; deviations 0.03 and 0.02.
     assert best.accuracy.mean == pytest.approx(0.93)
     assert best.accuracy.half_width == pytest.approx(4.30265 * 0.03 / 3**0.5, rel=1e-4)
@@ -112,14 +116,52 @@ def test_the_card_tells_means_over_fresh_seeds_and_how_sure_they_are(driver):
 
 def test_the_card_leaves_out_what_had_one_seed_and_was_chosen(driver):
     found = driver("search: {algorithm: random, trials: 3, seed: 5}\n")
-    (recipe,) = card_rows(read_found(found.folder, found.sweep))
-    assert (recipe.trial, recipe.hardware) == ("t0000", "1 CPU core")
+    (recipe,) = card_rows([read_found(found.folder, found.sweep)])
+    assert (recipe.trials, recipe.hardware) == (["s/t0000"], "1 CPU core")
     assert recipe.accuracy.half_width is None
+
+
+def test_the_card_names_the_processor_that_the_worker_has_seen(driver):
+    found = driver("search: {algorithm: random, trials: 3, seed: 5}\n")
+    (record, *_) = found.folder.read_records()
+    (found.folder.trial_folder(record) / "data.json").write_text('{"device": "Fast One"}')
+    (recipe,) = card_rows([read_found(found.folder, found.sweep)])
+    assert recipe.hardware == "1 CPU core (Fast One)"
+
+
+def test_what_two_sweeps_have_trained_is_one_row_over_the_seeds_of_both(driver):
+    def seeded(seed):
+        return f"search: {{algorithm: random, trials: 3, seed: {seed}}}\n{CONFIRM}"
+
+    founds = [driver(seeded(5), name="s"), driver(seeded(6), name="s2")]
+    founds = [read_found(one.folder, one.sweep) for one in founds]
+    (recipe,) = (row for row in card_rows(founds) if "s/t0000" in row.trials)
+    assert recipe.accuracy.n == 3 + 3
+    assert [Path(one).parent.name for one in recipe.commands] == ["s", "s2"]
+
+
+def test_a_seed_that_two_sweeps_share_is_one_training(driver, tmp_path):
+    first = driver("search: {algorithm: random, trials: 3, seed: 5}\n" + CONFIRM)
+    found = read_found(first.folder, first.sweep)
+    shutil.copytree(first.folder.path, tmp_path / "again")
+    again = replace(found, folder=SweepFolder(tmp_path / "again"))
+    once, twice = card_rows([found]), card_rows([found, again])
+    assert [row.accuracy for row in twice] == [row.accuracy for row in once]
+
+
+def test_the_card_says_which_members_of_the_measured_kind_are_missing(driver):
+    found = driver("search: {algorithm: random, trials: 3, seed: 5}\n")
+    lines = card_markdown(card_rows([read_found(found.folder, found.sweep)])).splitlines()
+    assert (
+        lines[-1] == "Not measured on digits: resnet_9, resnet_32, resnet_44, resnet_56, resnet_110"
+    )
 
 
 def test_every_row_of_the_markdown_has_every_column(driver):
     found = driver("search: {algorithm: random, trials: 3, seed: 5}\n" + CONFIRM)
-    lines = card_markdown(card_rows(read_found(found.folder, found.sweep))).splitlines()
-    assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
-    assert len(lines) == 2 + 2
-    assert LR not in lines[0]
+    header, line, *rows, _, _ = card_markdown(
+        card_rows([read_found(found.folder, found.sweep)])
+    ).splitlines()
+    assert {text.count("|") for text in (header, line, *rows)} == {len(COLUMNS) + 1}
+    assert len(rows) == 2
+    assert LR not in header
