@@ -42,7 +42,7 @@ space:
   optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.001, 0.1]}
   optimizer.decoupled_sgdw.weight_decay: {loguniform: [1e-5, 1e-3]}
 early_stopping: null
-tracking: {register_winner: false}
+tracking: {register_winner: false, figures: false}
 """
 
 

@@ -106,7 +106,8 @@ def gang(trials: int, folder: Path) -> list[float]:
         f"search: {{algorithm: random, trials: {trials}, seed: 17}}\n"
         "early_stopping: null\n"
         "resources: {max_concurrent_trials: 1}\n"
-        f"tracking: {{uri: 'sqlite:///{folder}/mlflow.db', register_winner: false}}\n"
+        f"tracking: {{uri: 'sqlite:///{folder}/mlflow.db', "
+        "register_winner: false, figures: false}\n"
     )
     sweep = load_sweep(file, ["max_duration=1ep"])
     sweep_folder = SweepFolder(folder / "bench")

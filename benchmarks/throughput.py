@@ -116,7 +116,7 @@ def _each_side(trials: int, epochs: int | None) -> Iterator[tuple[str, dict[str,
                 f"space: {{seed: {{grid: {seeds[1:]}}}}}\n"  # trial 0 has the recipe's own
                 "search: {algorithm: grid}\n"
                 "early_stopping: null\n"
-                "tracking: {register_winner: false}\n"  # the bare loop has no registry
+                "tracking: {register_winner: false, figures: false}\n"  # the bare loop has neither
                 f"resources: {{cpus_per_worker: {threads}, max_concurrent_trials: {slots}}}\n"
             )
             ran = run_alone(home, "sweeps", "run", file, *sets)

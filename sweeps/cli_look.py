@@ -118,8 +118,9 @@ def _watch(seen: Iterator[Look], output: Output) -> None:
     last = None
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for last in seen:
+            # Of what is longer than the screen the end is cut off, so the summary comes first.
             table = trials_table(last.result)
-            live.update(Group(table, Text(_state_line(last))), refresh=True)
+            live.update(Group(Text(_state_line(last)), table), refresh=True)
     assert last is not None  # there is one look at least
     _print_look(last, output)
 

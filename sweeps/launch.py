@@ -22,11 +22,13 @@ from sweeps.cancel import put_back_to_pending, watching
 from sweeps.cluster import connected, fitting_trials
 from sweeps.display import Display
 from sweeps.environment import describe_environment, git_diff
+from sweeps.figures.found import read_found
 from sweeps.forecast import Forecast
 from sweeps.gang import remove_abandoned_gangs, start_exchange
 from sweeps.gang_config import GangConfig
 from sweeps.interrupts import Interrupts
 from sweeps.memory import Memory
+from sweeps.page.pictures import NoBrowser, write_pictures
 from sweeps.page.report import write_report
 from sweeps.record import SweepState
 from sweeps.recorder import Recorder
@@ -124,10 +126,7 @@ def _run(
         )
         if status == "finished":
             prune(sweep, folder, Memory(sweep, folder), is_over=True)
-        try:
-            write_report(folder, sweep)
-        except Exception as error:  # noqa: BLE001  a page less must not cost the answer
-            display.line(f"no report, `sweeps report {folder.name}` tries again: {error!r}")
+        _report(sweep, folder, display, is_over=status == "finished")
         try:
             arrived = tracker.finish()
         except Exception as error:  # noqa: BLE001  nor must what goes wrong with the mirror
@@ -143,6 +142,19 @@ def _run(
     result = read_result(folder, sweep)
     display.line(f"checkpoints take {result.checkpoint_bytes / 1e6:.1f} MB ({folder.path})")
     return result
+
+
+def _report(sweep: Sweep, folder: SweepFolder, display: Display, *, is_over: bool) -> None:
+    """Write the page, and once the sweep is over its figures, which take a browser seconds."""
+    again = f"`sweeps report {folder.name}` tries again"
+    try:
+        write_report(folder, sweep)
+        if is_over and sweep.spec.tracking.figures:
+            write_pictures(read_found(folder, sweep))
+    except NoBrowser as error:
+        display.line(f"{error}; {again}")
+    except Exception as error:  # noqa: BLE001  a page less must not cost the answer
+        display.line(f"no report, {again}: {error!r}")
 
 
 def _tune(

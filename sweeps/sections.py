@@ -129,6 +129,9 @@ class TrackingConfig(StrictModel):
     register_winner: bool = Field(
         default=True, description="As a model that loads, under the sweep's name, when it ends."
     )
+    figures: bool = Field(
+        default=True, description="The report's, as PNG, when it ends; needs Chrome or Chromium."
+    )
 
     @field_validator("uri")
     @classmethod

@@ -1,6 +1,7 @@
 """Runs that a driver left open when it was killed; nothing but the next driver can close them."""
 
 import socket
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ _PAGE = 1000
 
 def folder_tags(folder: SweepFolder) -> dict[str, str]:
     """Tags of the sweep's run that tell the drivers of other sweeps where to look for its lock."""
-    return {"sweep.folder": str(folder.path), "sweep.host": socket.gethostname()}
+    return {"sweep.folder": str(folder.path), "sweep.host": _this_machine()}
 
 
 def close_dead_runs(client: Any, experiment_id: str, own_id: str) -> list[str]:
@@ -57,9 +58,14 @@ def _is_dead(client: Any, experiment_id: str, sweep_id: str) -> bool:
     if not runs:
         return False
     tags = runs[0].data.tags
-    if tags.get("sweep.host") != socket.gethostname() or "sweep.folder" not in tags:
+    if tags.get("sweep.host") != _this_machine() or "sweep.folder" not in tags:
         return False
     folder = SweepFolder(Path(tags["sweep.folder"]))
     # It may have been removed, and another sweep of the name have taken its place.
     is_there = folder.exists and folder.read_state().id == sweep_id
     return not is_there or not folder.is_running
+
+
+def _this_machine() -> str:
+    """Its name and network card: machines of one image may share the name, but not the folders."""
+    return f"{socket.gethostname()} {uuid.getnode():012x}"

@@ -33,6 +33,7 @@ train_batch_size: 16
 max_duration: 4ep
 data: {fake: {num_train: 480, num_evaluation: 33, image_size_px: 8}}
 """
+PLAIN_TRACKING = "tracking: {register_winner: false, figures: false}"
 
 
 @dataclass
@@ -46,12 +47,13 @@ class Home:
     def write(self, sweep: str, recipe: str = RECIPE) -> Path:
         """Write a sweep file ``e2e`` and its recipe.
 
-        Unless it says so, nothing stops early, and no model is registered, which takes seconds.
+        Unless it says so, nothing stops early, and neither a model is registered nor figures are
+        drawn, which takes seconds.
         """
         (self.path / "recipe.yaml").write_text(recipe)
         file = self.path / "sweep.yaml"
         stopping = "" if "early_stopping" in sweep else "early_stopping: null\n"
-        tracking = "" if "tracking" in sweep else "tracking: {register_winner: false}\n"
+        tracking = "" if "tracking" in sweep else f"{PLAIN_TRACKING}\n"
         file.write_text(f"version: 1\nname: e2e\nextends: recipe.yaml\n{stopping}{tracking}{sweep}")
         return file
 

@@ -37,14 +37,26 @@ LINES = """canvas => {
 }"""
 """How many lines are seen apart on a canvas, where they are farthest apart."""
 
+BRIGHTNESS = """() => {
+    const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g)
+    return Math.max(red, green, blue)
+}"""
+"""Of the page's background, 0 to 255."""
+
 
 @contextmanager
-def browser_page() -> Iterator[tuple[Page, list[str]]]:
-    """A page, and what goes wrong on it: errors that it logs or throws, answers that are none."""
+def browser_page(*, dark: bool) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and what goes wrong on it: errors that it logs or throws, answers that are none.
+
+    Dark is a switch of MLflow's own page, which the browser's storage remembers.
+    """
     errors: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1600, "height": 1200})
+        page.add_init_script(
+            f"localStorage._mlflow_dark_mode_toggle_enabled = '{str(dark).lower()}'"
+        )
         page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if _is_error(said) else None)
@@ -93,26 +105,38 @@ def served(home: Home) -> Iterator[tuple[str, str]]:
 
 def test_the_link_of_ui_opens_on_every_trial_with_parallel_coordinates_and_curves(home: Home):
     home.run("run", home.write(f"{SPACE}search: {{algorithm: grid}}\n", DIGITS))
-    with served(home) as (name, link), browser_page() as (page, errors):
+    brightness = []
+    with served(home) as (name, link):
         assert name == "e2e"
         assert "viewStateShareKey=e2e-" in link
-        page.goto(link)
-        page.get_by_text("4 matching runs").wait_for()
-        for trial in ("t0000", "t0001", "t0002", "t0003"):
-            page.get_by_role("link", name=trial).wait_for()
-        cards = page.get_by_test_id("experiment-view-compare-runs-card")
-        parallel = cards.filter(has_text="Parallel Coordinates")
-        lines = parallel.locator("canvas.foreground")
-        lines.wait_for()
-        page.wait_for_function(f"canvas => ({LINES})(canvas) > 0", arg=lines.element_handle())
-        assert lines.evaluate(LINES) == 4
-        assert parallel.locator("svg .dimension title, svg .dimension .label").count() == 2
-        scatter = cards.filter(has_text="elapsed_seconds vs. val_accuracy")
-        scatter.locator(".scatterlayer .point").nth(3).wait_for()
-        assert scatter.locator(".scatterlayer .point").count() == 4
-        for metric in ("val_accuracy", "train_loss", "learning_rate"):
-            curve = cards.filter(has=page.get_by_text(metric, exact=True)).filter(has_text="Step")
-            curve.scroll_into_view_if_needed()
-            curve.locator(".scatterlayer .trace").nth(3).wait_for()
-        assert page.get_by_text("Error loading shared view state").count() == 0
-    assert errors == []
+        for dark in (False, True):
+            with browser_page(dark=dark) as (page, errors):
+                look_at_every_chart(page, link)
+                brightness.append(page.evaluate(BRIGHTNESS))
+            assert errors == []
+    light, dark = brightness
+    assert light > 200
+    assert dark < 60
+
+
+def look_at_every_chart(page: Page, link: str) -> None:
+    """Check that the charts hold what was trained."""
+    page.goto(link)
+    page.get_by_text("4 matching runs").wait_for()
+    for trial in ("t0000", "t0001", "t0002", "t0003"):
+        page.get_by_role("link", name=trial).wait_for()
+    cards = page.get_by_test_id("experiment-view-compare-runs-card")
+    parallel = cards.filter(has_text="Parallel Coordinates")
+    lines = parallel.locator("canvas.foreground")
+    lines.wait_for()
+    page.wait_for_function(f"canvas => ({LINES})(canvas) > 0", arg=lines.element_handle())
+    assert lines.evaluate(LINES) == 4
+    assert parallel.locator("svg .dimension title, svg .dimension .label").count() == 2
+    scatter = cards.filter(has_text="elapsed_seconds vs. val_accuracy")
+    scatter.locator(".scatterlayer .point").nth(3).wait_for()
+    assert scatter.locator(".scatterlayer .point").count() == 4
+    for metric in ("val_accuracy", "train_loss", "learning_rate"):
+        curve = cards.filter(has=page.get_by_text(metric, exact=True)).filter(has_text="Step")
+        curve.scroll_into_view_if_needed()
+        curve.locator(".scatterlayer .trace").nth(3).wait_for()
+    assert page.get_by_text("Error loading shared view state").count() == 0

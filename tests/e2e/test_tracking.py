@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
 SWEEP = (
     "space: {optimizer.decoupled_sgdw.learning_rate: {grid: [1e-7, 1e-6, 0.05]}}\n"
-    "search: {algorithm: grid}\ntracking: {experiment: e2e, register_winner: false}\n"
+    "search: {algorithm: grid}\n"
+    "tracking: {experiment: e2e, register_winner: false, figures: false}\n"
 )
 
 

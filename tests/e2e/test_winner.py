@@ -30,9 +30,9 @@ max_duration: 2ep
 data: {digits: {}}
 methods: {channels_last: true}
 """
-REGISTER = "tracking: {register_winner: true}\n"
+REGISTER = "tracking: {register_winner: true, figures: false}\n"
 SWEEP = """\
-tracking: {register_winner: true}
+tracking: {register_winner: true, figures: false}
 space: {optimizer.decoupled_sgdw.learning_rate: {choice: [0.02, 0.03, 0.1]}}
 search: {algorithm: random, trials: 2, seed: 3}
 """

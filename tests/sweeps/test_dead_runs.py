@@ -1,3 +1,6 @@
+import socket
+import uuid
+
 import pytest
 from mlflow import MlflowClient
 
@@ -45,6 +48,9 @@ def test_runs_of_a_driver_that_is_gone_are_killed_and_no_others(tmp_path, client
     spared = open_runs(client, experiment_id, alive, "alive")
     spared |= open_runs(client, experiment_id, own, "own")
     spared |= open_runs(client, experiment_id, dead, "remote", **{"sweep.host": "another"})
+    # A machine of the same name, with another network card.
+    namesake = {"sweep.host": f"{socket.gethostname()} {uuid.getnode() ^ 1:012x}"}
+    spared |= open_runs(client, experiment_id, dead, "namesake", **namesake)
     spared.add(client.create_run(experiment_id).info.run_id)  # somebody's own
 
     with alive.locked(), own.locked():
