@@ -3,52 +3,21 @@
     ep0003/
       model.pt        the model's state, names torchvision's
       optimizer.pt    the optimizer's state, and so on: a file for each state
-      manifest.json   epoch, step, metrics, the recipe, and the sha256 of the other files
+      manifest.json   epoch, step, metrics, the recipe, and the digests (see `manifest.py`)
 
 Order of data and everything random follow from seed and step (`random_streams`), so no random state
 needs saving: training resumed from a checkpoint ends where it would have ended.
 """
 
 import hashlib
-import json
 import os
 import shutil
-import warnings
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-FORMAT = 2
-MANIFEST = "manifest.json"
-
-
-class CorruptCheckpoint(OSError):
-    """A checkpoint that is not what was saved; says which file and how."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a checkpoint is about.
-
-    Attributes:
-        epoch: Completed epochs.
-        step: Completed optimizer steps.
-        metrics: Of the epoch, as `EpochResult.metrics` gives them.
-        recipe: As `Recipe.to_dict` gives it.
-        sha256: File name -> digest in hex.
-        elapsed_seconds: That the training has taken so far.
-        format: Of this layout.
-    """
-
-    epoch: int
-    step: int
-    metrics: dict[str, Any]
-    recipe: dict[str, Any]
-    sha256: dict[str, str]
-    elapsed_seconds: float
-    format: int = FORMAT
+from resnet_core.manifest import MANIFEST, CorruptCheckpoint, Manifest, put_back, verify_checkpoint
 
 
 def save_checkpoint(
@@ -63,6 +32,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint; the folder appears in one step, an older one of its name is replaced.
 
+    When this returns it is on the disk: files, folder and the folder's name are synced.
+
     Args:
         folder: Its parents are made where missing.
         states: Name (``model``, ``optimizer``, ...) -> what ``state_dict`` of it gives.
@@ -75,66 +46,30 @@ def save_checkpoint(
     Raises:
         OSError: If it cannot be written; nothing half-written stays behind.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _make(folder.parent)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    replaced = _put_back(folder)
+    replaced = put_back(folder)
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a writer that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
     try:
-        files = {f"{name}.pt": state for name, state in states.items()}
-        for name, state in files.items():
-            torch.save(state, temporary / name)
-        sha256 = {name: _sha256(temporary / name) for name in files}
+        sha256 = {
+            f"{name}.pt": _write(temporary / f"{name}.pt", state) for name, state in states.items()
+        }
         manifest = Manifest(epoch, step, metrics, recipe, sha256, elapsed_seconds)
-        (temporary / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
-        for name in (*files, MANIFEST):
-            _sync(temporary / name)
-        _sync(temporary)
+        with (temporary / MANIFEST).open("w") as file:
+            file.write(manifest.to_json())
+            _sync_file(file)
+        _sync_folder(temporary)
         if folder.exists():  # a folder cannot be renamed onto another one
             folder.replace(replaced)
         temporary.replace(folder)
+        _sync_folder(folder.parent)
         shutil.rmtree(replaced, ignore_errors=True)
-        _sync(folder.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
+        put_back(folder)
         raise
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read what a checkpoint is about, without its states.
-
-    Raises:
-        CorruptCheckpoint: If it cannot be read.
-    """
-    try:
-        content = json.loads((folder / MANIFEST).read_text())
-        if content.get("format") != FORMAT:
-            raise ValueError(f"format {content.get('format')}, this version reads {FORMAT}")
-        manifest = Manifest(**content)
-        if "model.pt" not in manifest.sha256:
-            raise ValueError("sha256 names no model.pt")
-        return manifest
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CorruptCheckpoint(f"{folder / MANIFEST}: {error}") from error
-
-
-def verify_checkpoint(folder: Path) -> Manifest:
-    """Check every file against the manifest.
-
-    Raises:
-        CorruptCheckpoint: If a file is missing or its digest differs, or another version wrote it.
-    """
-    _put_back(folder)
-    manifest = read_manifest(folder)
-    for name, digest in manifest.sha256.items():
-        try:
-            found = _sha256(folder / name)
-        except OSError as error:
-            raise CorruptCheckpoint(f"{folder / name}: {error.strerror}") from error
-        if found != digest:
-            raise CorruptCheckpoint(f"{folder / name}: its sha256 is not the manifest's")
-    return manifest
 
 
 def load_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any], Manifest]:
@@ -144,53 +79,74 @@ def load_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any],
         The states by name, as `save_checkpoint` was given them, and the manifest.
 
     Raises:
-        CorruptCheckpoint: As `verify_checkpoint`.
+        CorruptCheckpoint: As `verify_checkpoint`, or if a file holds a program instead of data.
     """
     manifest = verify_checkpoint(folder)
-    states = {
-        Path(name).stem: torch.load(folder / name, map_location=device, weights_only=True)
-        for name in manifest.sha256
-    }
+    states = {Path(name).stem: _read(folder / name, device) for name in manifest.sha256}
     return states, manifest
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest good checkpoint ``ep0001``, ``ep0002``, ... in a folder; None if there is none.
+class _Digesting:
+    """The file that `torch.save` writes to, which takes the digest on the way.
 
-    A bad one is set aside as ``bad-ep0002``, with a warning, and the one before it is taken.
+    torch reports a failed write as a RuntimeError without a number; ``error`` is what it was.
     """
-    candidates = [path for path in folder.glob("ep*") if path.name[2:].isdecimal()]
-    for candidate in sorted(candidates, key=lambda path: int(path.name[2:]), reverse=True):
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
         try:
-            verify_checkpoint(candidate)
-        except CorruptCheckpoint as error:
-            aside = candidate.with_name(f"bad-{candidate.name}")
-            shutil.rmtree(aside, ignore_errors=True)
-            candidate.replace(aside)
-            warnings.warn(f"set aside as {aside}: {error}", stacklevel=2)
-        else:
-            return candidate
-    return None
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
-def _put_back(folder: Path) -> Path:
-    """Undo a replacement whose writer was killed between its two renames.
-
-    Returns:
-        Where `save_checkpoint` keeps the old checkpoint meanwhile.
-    """
-    replaced = folder.with_name(f".{folder.name}.replaced")
-    if replaced.exists() and not folder.exists():
-        replaced.replace(folder)
-    return replaced
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _write(path: Path, state: Any) -> str:
+    """Write a state down to the disk; returns its sha256 in hex, as it was before the disk."""
+    with path.open("wb") as file:
+        digesting = _Digesting(file)
+        try:
+            torch.save(state, digesting)  # pyright: ignore[reportArgumentType]  it needs no more
+        except RuntimeError as error:
+            raise digesting.error or error from None
+        _sync_file(file)
+    return digesting.sha256.hexdigest()
 
 
-def _sync(path: Path) -> None:
+def _read(file: Path, device: torch.device) -> Any:
+    try:
+        return torch.load(file, map_location=device, weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except Exception as error:  # whoever put the digest right, too, may have written any program
+        kind = type(error).__name__  # torch's words would advise to load it without the check
+        raise CorruptCheckpoint(
+            f"{file}: holds something else than tensors and plain values ({kind})"
+        ) from error
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and its parents so that they outlast a loss of power."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_folder(path.parent)
+
+
+def _sync_file(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

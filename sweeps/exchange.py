@@ -33,6 +33,7 @@ class _Mailbox:
     taken: dict[str, Any] | None = None  # the command as rank 0 took it, for the other ranks
     deliveries: int = 0
     items: deque[dict[str, Any]] = field(default_factory=deque)
+    notes: list[str] = field(default_factory=list)  # that go with the next item
     reported_epoch: int = 0
     go_until_epoch: int = 0
     ended: bool = True  # the command has seen its last item
@@ -86,6 +87,7 @@ class Exchange:
         Returns:
             The item, ``{"kind": "interrupted"}`` once `interrupt` was called, or None when
             ``timeout_seconds`` have passed, so that the caller can look whether the gang lives.
+            ``notes`` in it are what a worker wanted to be known since the item before it.
         """
         box = self._mailbox(gang)
         async with box.changed:
@@ -94,7 +96,9 @@ class Exchange:
                 box.changed.notify_all()
             if not await _wait(box, lambda: bool(box.items) or self._interrupted, timeout_seconds):
                 return None
-            return {"kind": "interrupted"} if self._interrupted else box.items.popleft()
+            item = {"kind": "interrupted"} if self._interrupted else box.items.popleft()
+            notes, box.notes = box.notes, []
+            return {**item, "notes": notes} if notes else item
 
     async def close(self, gang: str) -> Any:
         """Tell the workers to leave after the epoch they are in.
@@ -240,6 +244,12 @@ class Exchange:
             )
             # Once it was "go" for one rank it is for all, even if the gang was closed meanwhile.
             return box.number == number and box.go_until_epoch >= epoch
+
+    async def note(self, gang: str, text: str) -> None:
+        """Let the user know something; it goes with the next item."""
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.notes.append(text)
 
     async def fail(self, gang: str, number: int, item: dict[str, Any]) -> None:
         """End the command because a rank raised; later reports of other ranks count for nothing."""

@@ -9,11 +9,12 @@ or take over the trial, is written whatever it costs.
 
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_core.checkpoint import read_manifest
+from resnet_core.manifest import CorruptCheckpoint, read_manifest, set_aside
 from resnet_core.train import EpochResult
 from resnet_core.training import Snapshot
 from sweeps.answer.results import best_epoch
@@ -53,10 +54,23 @@ class Keeper:
 
     The best epoch by the objective is held in memory until the next one is written. A trial that
     took over another one keeps that one's checkpoint only until it has one of its own.
+
+    Args:
+        trial_folder: Where they lie, below ``checkpoints``.
+        objective: Says which epoch is best.
+        pace: How often one may be written.
+        say: Told of each one that is damaged, and was set aside.
     """
 
-    def __init__(self, trial_folder: Path, objective: ObjectiveConfig, pace: Pace) -> None:
+    def __init__(
+        self,
+        trial_folder: Path,
+        objective: ObjectiveConfig,
+        pace: Pace,
+        say: Callable[[str], object] = warnings.warn,
+    ) -> None:
         self._trial_folder, self._objective, self._pace = trial_folder, objective, pace
+        self._say = say
         self._folder = trial_folder / "checkpoints"
         self._inherited = inherited_epoch(trial_folder)
         self._unsaved_best: Snapshot | None = None
@@ -92,7 +106,15 @@ class Keeper:
         """The best of the trial's own epochs that are on disk, in memory, or given."""
         inherited = checkpoint_of(self._trial_folder, self._inherited)
         saved = sorted(path for path in self._folder.glob("ep*") if path.is_dir())
-        known = [read_manifest(path).metrics for path in saved if path != inherited]
+        known = [metrics for path in saved if path != inherited for metrics in self._metrics(path)]
         if self._unsaved_best is not None:
             known.append(self._unsaved_best.metrics)
         return best_epoch([*known, *others], self._objective)
+
+    def _metrics(self, checkpoint: Path) -> list[dict[str, Any]]:
+        """Of its epoch; nothing of a damaged one, of which there is no telling."""
+        try:
+            return [read_manifest(checkpoint).metrics]
+        except CorruptCheckpoint as error:
+            set_aside(checkpoint, error, self._say)
+            return []

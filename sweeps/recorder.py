@@ -97,10 +97,12 @@ class Recorder(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """It has trained another epoch."""
+        """It has trained another epoch, or could not; either may come with notes of its worker."""
+        assignment, record = self._record(trial)
+        for note in result.get("notes", ()):
+            self._display.line(f"{record.id}: {note}")
         if result["kind"] != "epoch":
             return
-        assignment, record = self._record(trial)
         changes: dict[str, Any] = {"worker_seconds": record.worker_seconds + self._seconds(trial)}
         first_step_at = result["first_step_at"]
         if record.start_seconds is None and record.suggested_at and first_step_at:

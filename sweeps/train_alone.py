@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from resnet_core import Recipe, fit
-from resnet_core.checkpoint import newest_checkpoint
+from resnet_core.manifest import newest_checkpoint
 
 
 def train_alone(

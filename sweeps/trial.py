@@ -95,7 +95,7 @@ class TrialTrainable(tune.Trainable):
         """
         assert self._gang is not None
         self._command_gang()
-        item = None
+        item: Any = None
         while item is None:
             self._gang.check()
             item = ray.get(
@@ -106,13 +106,14 @@ class TrialTrainable(tune.Trainable):
         match item:
             case {"kind": "epoch", "metrics": metrics}:
                 self._epoch = int(metrics["epoch"])
-                return {**metrics, "kind": "epoch", "done": bool(metrics["finished"])}
+                told = {key: value for key, value in item.items() if key != "metrics"}
+                return {**metrics, **told, "done": bool(metrics["finished"])}
             case {"kind": "failed"}:
                 # A returned failure is final and keeps the gang; a raised one would be retried
                 # by Tune, although the same recipe fails the same way, and would cost the gang.
                 return {**item, "done": True}
             case _:
-                return {"kind": "interrupted", "done": True}
+                return {**item, "done": True}
 
     def cleanup(self) -> None:
         """Give the gang back, with all its processes."""

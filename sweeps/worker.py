@@ -22,8 +22,8 @@ from ray.train.torch import get_device
 from ray.util import get_current_placement_group
 
 from resnet_core import Recipe, fit
-from resnet_core.checkpoint import CorruptCheckpoint, newest_checkpoint, read_manifest
 from resnet_core.data.dataset import BadSample
+from resnet_core.manifest import CorruptCheckpoint, newest_checkpoint, read_manifest
 from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.problems import CannotTrain
 from resnet_core.train import NonFiniteLoss
@@ -124,7 +124,7 @@ class _Worker:
         folder = Path(command["folder"])
         if self.rank == 0:
             with _storage():
-                command["checkpoint"] = newest_checkpoint(folder / "checkpoints")
+                command["checkpoint"] = newest_checkpoint(folder / "checkpoints", self._say)
             ray.get(self.config.exchange.take.remote(self.gang, command))
         checkpoint: Path | None = command["checkpoint"]
         recipe = Recipe.from_yaml(folder / "recipe.yaml")
@@ -156,7 +156,9 @@ class _Worker:
             device=self.device,
             after_step=lambda _: first_step_at or first_step_at.append(time.time()),
         )
-        keeper = Keeper(folder, self.config.objective, self.pace) if self.rank == 0 else None
+        keeper = None
+        if self.rank == 0:
+            keeper = Keeper(folder, self.config.objective, self.pace, self._say)
         self.system.read()  # from here on it is about this trial
         for result in results:
             metrics = {
@@ -178,6 +180,10 @@ class _Worker:
                         keeper.write(result)  # a resume goes on from here
                 break
         results.close()
+
+    def _say(self, text: str) -> None:
+        """Tell the user, on the driver's terminal, something that ends no trial."""
+        ray.get(self.config.exchange.note.remote(self.gang, text))
 
     def _report(self, command: dict[str, Any], metrics: dict[str, Any]) -> bool:
         """Report an epoch; whether to train on."""

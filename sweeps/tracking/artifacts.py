@@ -1,9 +1,9 @@
 """Files of a sweep and of a trial that go to MLflow beside the numbers."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from resnet_core.manifest import CorruptCheckpoint, read_manifest
 from sweeps.answer.results import best_epoch
 from sweeps.sections import ObjectiveConfig
 from sweeps.storage import SweepFolder
@@ -47,8 +47,12 @@ def log_checkpoints(
 
 def _epochs_by_folder(checkpoints: Path) -> list[tuple[dict[str, Any], Path]]:
     """The metrics of each whole checkpoint, and its folder."""
-    return [
-        (json.loads((folder / "manifest.json").read_text())["metrics"], folder)
-        for folder in sorted(checkpoints.glob("ep*"))
-        if all((folder / file).exists() for file in _OF_CHECKPOINT)
-    ]
+    found = []
+    for folder in sorted(checkpoints.glob("ep*")):
+        try:
+            metrics = read_manifest(folder).metrics
+        except CorruptCheckpoint:  # whoever goes on from it sets it aside, and says so
+            continue
+        if all((folder / file).exists() for file in _OF_CHECKPOINT):
+            found.append((metrics, folder))
+    return found

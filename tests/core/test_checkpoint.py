@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -6,14 +7,15 @@ import pytest
 import torch
 
 from resnet_core import checkpoint
-from resnet_core.checkpoint import (
+from resnet_core.checkpoint import load_checkpoint, save_checkpoint
+from resnet_core.manifest import (
     CorruptCheckpoint,
-    load_checkpoint,
+    Manifest,
     newest_checkpoint,
     read_manifest,
-    save_checkpoint,
     verify_checkpoint,
 )
+from tests.core.tiny_recipe import tiny_recipe
 
 CPU = torch.device("cpu")
 FILES = ["manifest.json", "model.pt", "optimizer.pt"]
@@ -92,9 +94,9 @@ def break_writing(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
         return
     write = torch.save
 
-    def first_only(state: Any, file: Path) -> None:
-        if file.name == "optimizer.pt":
-            file.write_bytes(b"half")
+    def first_only(state: Any, file: Any) -> None:
+        if "param_groups" in state:
+            file.write(b"half")
             full()
         write(state, file)
 
@@ -115,6 +117,7 @@ def test_an_interrupted_write_leaves_the_older_checkpoint_whole(tmp_path, monkey
     break_writing(monkeypatch, what)
     with pytest.raises(OSError, match="No space left"):
         save(folder, epoch=2)
+    monkeypatch.undo()
     assert verify_checkpoint(folder).epoch == 1
     assert names(tmp_path) == ["last"]
 
@@ -149,12 +152,41 @@ def test_an_unreadable_manifest_is_named(tmp_path, content):
         load_checkpoint(folder, CPU)
 
 
-def test_another_layout_is_refused_by_its_number(tmp_path):
-    folder = save(tmp_path / "ep0001")
+def change_manifest(folder: Path, **changes: Any) -> None:
+    """Change what a manifest says, and none of its digests."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(CorruptCheckpoint, match="format 99, this version reads 2"):
-        verify_checkpoint(folder)
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
+
+
+def test_another_layout_is_refused_by_its_number(tmp_path):
+    change_manifest(save(tmp_path / "ep0001"), format=99)
+    with pytest.raises(CorruptCheckpoint, match="format 99, this version reads 3"):
+        verify_checkpoint(tmp_path / "ep0001")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epoch": 2}, {"metrics": {}}, {"recipe": {"seed": 8}}, {"sha256": {}}, {"more": 1}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_manifest_that_says_something_else_than_when_it_was_saved_is_refused(tmp_path, changes):
+    change_manifest(save(tmp_path / "ep0001"), **changes)
+    with pytest.raises(CorruptCheckpoint, match="its sha256 is not the one it states"):
+        read_manifest(tmp_path / "ep0001")
+
+
+def test_a_manifest_states_its_recipes_digest(tmp_path):
+    recipe = tiny_recipe()
+    manifest = Manifest(1, 3, {}, recipe.to_dict(), {"model.pt": "0"}, 1.5)
+    assert json.loads(manifest.to_json())["recipe_sha256"] == recipe.digest()
+
+
+@pytest.mark.parametrize("name", ["../model.pt", "/etc/passwd", "a/b.pt", ".pt", "model.pt\n"])
+def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path, name):
+    manifest = Manifest(1, 3, {}, {}, {"model.pt": "0", name: "0"}, 1.5)
+    (tmp_path / "manifest.json").write_text(manifest.to_json())
+    with pytest.raises(CorruptCheckpoint, match="files of the folder alone"):
+        read_manifest(tmp_path)
 
 
 def test_states_are_read_without_pickles_arbitrary_code(tmp_path):
@@ -169,7 +201,7 @@ def test_states_are_read_without_pickles_arbitrary_code(tmp_path):
         recipe={},
         elapsed_seconds=0.0,
     )
-    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+    with pytest.raises(CorruptCheckpoint, match=r"ep0001/model\.pt: holds something else than"):
         load_checkpoint(folder, CPU)
 
 
@@ -185,10 +217,51 @@ def test_a_bad_newest_checkpoint_is_set_aside_and_the_one_before_is_taken(tmp_pa
     for epoch in (1, 2):
         save(tmp_path / f"ep{epoch:04d}", epoch=epoch)
     (tmp_path / "ep0002" / name).unlink()
-    with pytest.warns(UserWarning, match=f"set aside as .*bad-ep0002.*{name}"):
-        found = newest_checkpoint(tmp_path)
-    assert found == tmp_path / "ep0001"
+    said: list[str] = []
+    assert newest_checkpoint(tmp_path, said.append) == tmp_path / "ep0001"
+    (text,) = said
+    assert f"ep0002 is damaged and was set aside as {tmp_path / 'bad-ep0002'}: " in text
+    assert f"ep0002/{name}" in text
     assert names(tmp_path) == ["bad-ep0002", "ep0001"]
+
+
+def test_without_somebody_to_tell_a_bad_checkpoint_is_a_warning(tmp_path):
+    (tmp_path / "ep0001").mkdir()
+    with pytest.warns(UserWarning, match="ep0001 is damaged"):
+        assert newest_checkpoint(tmp_path) is None
+
+
+def test_what_killed_writers_left_is_put_back_or_removed(tmp_path):
+    save(tmp_path / "ep0001", epoch=1).rename(tmp_path / ".ep0001.replaced")
+    save(tmp_path / "ep0002", epoch=2)
+    (tmp_path / ".ep0002.4711").mkdir()
+    (tmp_path / ".ep0002.replaced").mkdir()
+    (tmp_path / ".ep0003.4711").mkdir()
+    assert newest_checkpoint(tmp_path) == tmp_path / "ep0002"
+    assert names(tmp_path) == ["ep0001", "ep0002"]
+
+
+def test_everything_is_synced_in_an_order_that_no_loss_of_power_can_turn_around(
+    tmp_path, monkeypatch
+):
+    done: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        done.append(str(path.relative_to(tmp_path)).replace(f".{os.getpid()}", ""))
+        sync(handle)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append(f"{path.name} -> {target.name}".replace(f".{os.getpid()}", ""))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    save(tmp_path / "new" / "folder" / "ep0001")
+    new, temporary = "new/folder", "new/folder/.ep0001"
+    files = [f"{temporary}/{name}" for name in ("model.pt", "optimizer.pt", "manifest.json")]
+    assert done == ["new", ".", *files, temporary, ".ep0001 -> ep0001", new]
 
 
 def test_there_is_no_newest_checkpoint_in_an_empty_or_missing_folder(tmp_path):

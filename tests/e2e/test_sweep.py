@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from resnet_core import Recipe, fit
+from resnet_core.manifest import read_manifest
 from tests.e2e.conftest import RECIPE, Cluster, Home, processes_of, ray_head, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
@@ -211,9 +213,9 @@ def test_ctrl_c_ends_cleanly_and_resume_finishes_without_doing_anything_twice(ho
     *_, manifest = sorted(
         (home.path / "results/e2e/trials").glob("t0001-*/checkpoints/*/man*.json")
     )
-    saved = json.loads(manifest.read_text())
-    saved["elapsed_seconds"] += 1000
-    manifest.write_text(json.dumps(saved))
+    saved = read_manifest(manifest.parent)
+    changed = replace(saved, elapsed_seconds=saved.elapsed_seconds + 1000)
+    manifest.write_text(changed.to_json())
 
     out, _ = home.run("resume", "e2e", "-o", "json")
     assert [trial["epochs"] for trial in json.loads(out)["trials"]] == [4, 4, 4]

@@ -30,6 +30,21 @@ def test_a_worker_trains_on_only_after_the_trainable_has_asked_for_the_next_epoc
     asyncio.run(scenario())
 
 
+def test_what_a_worker_wants_known_goes_with_the_next_item_alone():
+    async def scenario() -> None:
+        exchange = Exchange()
+        number = await exchange.start_trial("g", COMMAND)
+        await exchange.note("g", "ep0002 is damaged")
+        first = asyncio.create_task(exchange.report("g", number, 1, epoch_item(1), last=False))
+        assert await next_item(exchange, 0) == epoch_item(1) | {"notes": ["ep0002 is damaged"]}
+        second = asyncio.create_task(exchange.report("g", number, 2, epoch_item(2), last=False))
+        assert await next_item(exchange, 1) == epoch_item(2)
+        first.cancel()
+        second.cancel()
+
+    asyncio.run(scenario())
+
+
 def test_a_new_command_tells_the_ranks_of_the_old_one_to_stop():
     async def scenario() -> None:
         exchange = Exchange()

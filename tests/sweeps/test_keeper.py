@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from resnet_core import Recipe, fit
-from resnet_core.checkpoint import newest_checkpoint
+from resnet_core.manifest import newest_checkpoint
 from sweeps.keeper import Keeper, Pace
 from sweeps.sections import ObjectiveConfig
 

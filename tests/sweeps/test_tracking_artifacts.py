@@ -5,6 +5,7 @@ import pytest
 from mlflow import MlflowClient
 
 from resnet_core import Recipe
+from resnet_core.manifest import Manifest
 from sweeps.sections import ObjectiveConfig
 from sweeps.tracking.artifacts import log_checkpoints
 from sweeps.tracking.data_input import log_data
@@ -35,8 +36,9 @@ def run_id(client, tmp_path):
 def checkpoint(trial_folder, epoch, accuracy, *, is_whole=True):
     folder = trial_folder / "checkpoints" / f"ep{epoch:04d}"
     folder.mkdir(parents=True)
-    manifest = {"epoch": epoch, "metrics": {"epoch": epoch, "val_accuracy": accuracy}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    metrics = {"epoch": epoch, "val_accuracy": accuracy}
+    manifest = Manifest(epoch, 10 * epoch, metrics, {}, {"model.pt": "0"}, 1.0)
+    (folder / "manifest.json").write_text(manifest.to_json())
     if is_whole:
         (folder / "model.pt").write_bytes(b"weights")
     (folder / "optimizer.pt").write_bytes(b"large")
@@ -57,6 +59,15 @@ def test_best_and_last_are_chosen_from_the_manifests_of_whole_checkpoints(tmp_pa
     checkpoint(tmp_path, 5, 0.99, is_whole=False)
     log_checkpoints(client, run_id, tmp_path, ObjectiveConfig())
     assert epochs_of(client, run_id) == {"best_checkpoint": 2, "last_checkpoint": 4}
+
+
+def test_a_damaged_manifest_costs_its_own_checkpoint_alone(tmp_path, client, run_id):
+    checkpoint(tmp_path, 2, 0.7)
+    checkpoint(tmp_path, 4, 0.8)
+    manifest = tmp_path / "checkpoints/ep0004/manifest.json"
+    manifest.write_text(manifest.read_text().replace("0.8", "0.9"))
+    log_checkpoints(client, run_id, tmp_path, ObjectiveConfig())
+    assert epochs_of(client, run_id) == {"best_checkpoint": 2, "last_checkpoint": 2}
 
 
 def test_a_trial_without_checkpoints_has_none_as_artifacts(tmp_path, client, run_id):

@@ -3,8 +3,8 @@ import errno
 import pytest
 import torch
 
-from resnet_core.checkpoint import CorruptCheckpoint
 from resnet_core.data.dataset import BadImage, BadSample
+from resnet_core.manifest import CorruptCheckpoint
 from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.train import NonFiniteLoss
 from sweeps.worker import StorageFailed, failure, reason_of
