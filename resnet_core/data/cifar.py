@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from resnet_core.data.cifar_files import NotThere, bring, read_batches
 from resnet_core.data.dataset import Split
 from resnet_core.data.hold_out import held_out
 from resnet_core.data.section import CifarConfig
@@ -21,7 +22,7 @@ def load_cifar(name: str, config: CifarConfig) -> tuple[Split, Split, Split]:
     """Train, validation and test, on the CPU; downloads the archive if it is not there.
 
     Several processes may call this at once: one downloads, the others wait for it. Archive and
-    extracted files are checked against torchvision's md5 sums.
+    extracted files are checked against torchvision's md5 sums, and read as arrays alone.
 
     Args:
         name: cifar10 or cifar100.
@@ -32,7 +33,7 @@ def load_cifar(name: str, config: CifarConfig) -> tuple[Split, Split, Split]:
 
     Raises:
         OSError: If the archive is neither there nor to be had, or damaged; names the file to
-            bring and the folder.
+            bring and the folder. Also if a file holds more than arrays.
         ValueError: If validation_ratio holds out no image.
 
     Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
@@ -41,7 +42,7 @@ def load_cifar(name: str, config: CifarConfig) -> tuple[Split, Split, Split]:
     try:
         # Without the lock, so that a folder that others prepared may be read-only.
         train, test = (_read(dataset, root, train=train) for train in (True, False))
-    except RuntimeError:  # torchvision's word for files that are not there, or not whole
+    except NotThere:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -49,7 +50,7 @@ def load_cifar(name: str, config: CifarConfig) -> tuple[Split, Split, Split]:
                 f"data.{name}.root: {root} cannot be made ({error.strerror}); name another folder"
             ) from error
         with _locked(root / f"{dataset.filename}.lock"):
-            _download(dataset, root)
+            _bring(dataset, root)
         train, test = (_read(dataset, root, train=train) for train in (True, False))
     if config.validation_ratio == 0:
         return train, test, test
@@ -65,10 +66,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _download(dataset: type[CIFAR10], root: Path) -> None:
-    """Does nothing if another process has done it meanwhile."""
+def _bring(dataset: type[CIFAR10], root: Path) -> None:
     try:
-        dataset(root, download=True)
+        bring(dataset, root)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise OSError(
             f"{dataset.filename} is not in {root}, or damaged, and downloading it failed: "
@@ -77,6 +77,8 @@ def _download(dataset: type[CIFAR10], root: Path) -> None:
 
 
 def _read(dataset: type[CIFAR10], root: Path, *, train: bool) -> Split:
-    read = dataset(root, train=train)
-    images = torch.from_numpy(np.ascontiguousarray(read.data.transpose(0, 3, 1, 2)))
-    return Split(images, torch.tensor(read.targets))
+    batches = read_batches(dataset, root, train=train)
+    images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    key = "labels" if "labels" in batches[0] else "fine_labels"
+    labels = [label for batch in batches for label in batch[key]]
+    return Split(torch.from_numpy(images), torch.tensor(labels))

@@ -1,9 +1,5 @@
-import hashlib
-import io
 import multiprocessing
-import pickle
 import socket
-import tarfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,68 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from resnet_core.data.cifar import load_cifar
 from resnet_core.data.hold_out import held_out
 from resnet_core.data.section import CifarConfig, DataConfig
-
-DATASETS: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
-NUM_CLASSES = {"cifar10": 10, "cifar100": 100}
-LABELS = {"cifar10": "labels", "cifar100": "fine_labels"}
-
-
-class OldPickler(pickle.Pickler):
-    """Writes numpy's types as the numpy of 2009 did."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, np.dtype):
-            return np.dtype, (obj.str[1:], 0, 1), (3, "|", None, None, None, -1, -1, 0)
-        return NotImplemented
-
-
-def old_pickle(value: Any) -> bytes:
-    buffer = io.BytesIO()
-    OldPickler(buffer, protocol=2).dump(value)
-    return buffer.getvalue()
-
-
-def batch(name: str, num: int, seed: int) -> dict[str, Any]:
-    """Labels in turn, and rows of 3,072 random pixels."""
-    data = np.random.default_rng(seed).integers(0, 256, (num, 3072), dtype=np.uint8)
-    return {LABELS[name]: [index % NUM_CLASSES[name] for index in range(num)], "data": data}
-
-
-@dataclass
-class Archive:
-    """A small archive in CIFAR's format, and what torchvision has to know to take it."""
-
-    data: bytes
-    train: list[dict[str, Any]]
-    test: dict[str, Any]
-    facts: dict[str, Any]
-
-
-def make_archive(name: str) -> Archive:
-    num = 2 * NUM_CLASSES[name]
-    train, test = [batch(name, num, 1), batch(name, num, 2)], batch(name, num, 3)
-    names = {DATASETS[name].meta["key"]: ["a class"] * NUM_CLASSES[name]}
-    files = {"one": train[0], "two": train[1], "test": test, "meta": names}
-    pickled = {file: old_pickle(content) for file, content in files.items()}
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for file, content in pickled.items():
-            entry = tarfile.TarInfo(f"{DATASETS[name].base_folder}/{file}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    md5 = {file: hashlib.md5(content).hexdigest() for file, content in pickled.items()}
-    facts = {
-        "tgz_md5": hashlib.md5(buffer.getvalue()).hexdigest(),
-        "train_list": [["one", md5["one"]], ["two", md5["two"]]],
-        "test_list": [["test", md5["test"]]],
-        "meta": {"filename": "meta", "key": DATASETS[name].meta["key"], "md5": md5["meta"]},
-    }
-    return Archive(buffer.getvalue(), train, test, facts)
+from tests.core.cifar_archive import DATASETS, LABELS, NUM_CLASSES, Archive, make_archive
 
 
 @dataclass
