@@ -1,14 +1,13 @@
 """What is wrong in a file: where, at which key, in plain words, and all of it at once."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from resnet_core.credentials import without_credentials
+
 Loc = tuple[str | int, ...]
 """The keys and list indices that lead to a value: ``("space", "model.name", "choice", 0)``."""
-
-_CREDENTIALS = re.compile(r"://[^/@\s]+@")
 
 
 class CannotTrain(ValueError):
@@ -37,7 +36,7 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         path = f"{self.path}: " if self.path else ""
-        return f"{place}: {path}{self.message}"
+        return without_credentials(f"{place}: {path}{self.message}")
 
 
 class InvalidFile(ValueError):
@@ -58,8 +57,3 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` with the nearest known word, or "" if none is near."""
     near = get_close_matches(wrong, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def without_credentials(text: str) -> str:
-    """The text with ``user:password@`` in any address replaced by stars."""
-    return _CREDENTIALS.sub("://***@", text)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from resnet_core.core_yaml import read_document
+from resnet_core.credentials import without_credentials
 from resnet_core.plain_errors import explain, written
 from resnet_core.problems import (
     InvalidFile,
@@ -15,7 +16,6 @@ from resnet_core.problems import (
     Problem,
     did_you_mean,
     format_path,
-    without_credentials,
 )
 
 __all__ = ["InvalidFile", "Problem", "YamlSource", "read_yaml", "validate"]

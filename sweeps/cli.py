@@ -4,6 +4,7 @@ Neither torch nor ray nor mlflow is imported at module level: ``--help``, ``vali
 and ``best`` answer at once. Data goes to stdout, everything else to stderr.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -84,6 +85,34 @@ def plan(
 app.registered_commands.extend(cli_life.app.registered_commands)
 app.registered_commands.extend(cli_look.app.registered_commands)
 app.registered_commands.extend(cli_report.app.registered_commands)
+
+
+@app.command()
+def doctor(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A sweep file; default: what a sweep has anyway."),
+    ] = None,
+    sets: Sets = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Look whether sweeps can run here, and say what to do where they cannot."""
+    from sweeps.doctor.doctor import examine
+    from sweeps.doctor.finding import State
+
+    with errors_to_status():
+        if sets and file is None:
+            leave(INVALID, "--set changes a sweep file: name one")
+        findings = []
+        for finding in examine(load_sweep(file, sets or []) if file else None):
+            findings.append(finding)
+            if output is Output.TABLE:
+                typer.echo(finding)
+    problems = [one.check for one in findings if one.state is State.PROBLEM]
+    if output is Output.JSON:
+        as_json({"problems": len(problems), "checks": [asdict(one) for one in findings]})
+    if problems:
+        leave(REFUSED, f"to put right before a sweep: {', '.join(problems)}")
 
 
 @app.command()

@@ -2,16 +2,16 @@
 
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import ray
 
+from sweeps.private_ray import private_ray
+from sweeps.ray_access import warning_of
 from sweeps.sections import ResourcesConfig
 
+_LOG = logging.getLogger(__name__)
 _RAY_ENVIRONMENT = {
     # Train's controller looks after its workers this often; 2 s by default.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -56,25 +56,15 @@ def connected() -> Iterator[None]:
         except ConnectionError as error:
             raise Refused(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
         try:
+            if warning := warning_of(ray.get_runtime_context().gcs_address):
+                _LOG.warning(warning)
             yield
         finally:
             ray.shutdown()
         return
     os.environ.update(_RAY_ENVIRONMENT)
-    _remove_stale_folders()
-    folder = tempfile.mkdtemp(prefix=f"sweeps-{os.getpid()}-")
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=level,
-            _temp_dir=folder,
-        )
+    with private_ray(level):
         yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fitting_trials(resources: ResourcesConfig) -> int:
@@ -83,7 +73,15 @@ def fitting_trials(resources: ResourcesConfig) -> int:
     Raises:
         Refused: If not even one fits; names what is missing.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return fit_into([node["Resources"] for node in ray.nodes() if node["Alive"]], resources)
+
+
+def fit_into(nodes: list[dict[str, float]], resources: ResourcesConfig) -> int:
+    """`fitting_trials` of nodes with these resources each.
+
+    Raises:
+        Refused: Likewise.
+    """
     # A worker lives on one node, so what counts is how many fit into each.
     there = sum(_workers_on(node, resources) for node in nodes)
     fitting = there // resources.workers_per_trial
@@ -116,11 +114,3 @@ def _missing(nodes: list[dict[str, float]], there: int, resources: ResourcesConf
         f"cluster has room for {there} (its nodes: {has}); change resources, or set RAY_ADDRESS to "
         "a larger cluster"
     )
-
-
-def _remove_stale_folders() -> None:
-    """Remove what the private Rays of killed drivers have left in the temporary folder."""
-    for folder in Path(tempfile.gettempdir()).glob("sweeps-*-*"):
-        pid = folder.name.split("-")[1]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
-            shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ray import tune
 
-from resnet_core.problems import without_credentials
+from resnet_core.credentials import without_credentials
 from sweeps.agenda import Agenda
 from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching

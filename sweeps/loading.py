@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from resnet_core.credentials import without_credentials
 from resnet_core.dotted_paths import field_paths
-from resnet_core.problems import InvalidFile, Loc, Problem, did_you_mean, without_credentials
+from resnet_core.problems import InvalidFile, Loc, Problem, did_you_mean
 from resnet_core.recipe import Recipe
 from resnet_core.strict import leaf_types
 from resnet_core.yaml_source import YamlSource, read_yaml, validate

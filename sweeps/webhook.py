@@ -18,7 +18,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from resnet_core.problems import without_credentials
+from resnet_core.credentials import without_credentials
 
 VARIABLE = "SWEEPS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10.0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from resnet_core.problems import without_credentials
+from resnet_core.credentials import without_credentials
 from sweeps.page.pictures import FOLDER_NAME
 from sweeps.page.report import FILE_NAME
 from sweeps.spec import Sweep

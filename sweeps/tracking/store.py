@@ -22,10 +22,10 @@ def tracking_uri(uri: str | None) -> str:
     A database is named by its absolute path: the server's current folder may be another one.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{home() / 'mlflow.db'}"
-    return f"{_SQLITE}{path.resolve()}" if (path := _database(uri)) is not None else uri
+    return f"{_SQLITE}{path.resolve()}" if (path := database_of(uri)) is not None else uri
 
 
-def _database(uri: str) -> Path | None:
+def database_of(uri: str) -> Path | None:
     """The file of a database, None of any other store."""
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
@@ -33,7 +33,7 @@ def _database(uri: str) -> Path | None:
 def artifact_location(uri: str, experiment: str) -> str | None:
     """Where an experiment's artifacts go: beside a database, by absolute path; None: as the server
     says."""
-    database = _database(uri)
+    database = database_of(uri)
     if database is None:
         return None
     # The name may hold anything, slashes too; runs have their own folders, so two names may meet.
@@ -47,7 +47,7 @@ def opening(uri: str) -> Iterator[None]:
 
     The database keeps a write-ahead log, so that the dashboard reads while a driver writes.
     """
-    database = _database(uri)
+    database = database_of(uri)
     if database is None:
         yield
         return

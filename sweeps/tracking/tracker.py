@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from resnet_core.problems import without_credentials
+from resnet_core.credentials import without_credentials
 from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep

@@ -93,5 +93,16 @@ def test_fields_of_card(printed):
     assert disagreement("card", printed("card")) == (set(), set())
 
 
+def test_fields_of_doctor(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEPS_HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    done = CliRunner().invoke(app, ["doctor", "-o", "json"], catch_exceptions=False)
+    data = json.loads(done.stdout)
+    assert disagreement("doctor", data) == (set(), set())
+    names = re.search(r"^\| `checks\[\]\.check` \| (.*) \|$", PAGE, re.MULTILINE)
+    assert names is not None
+    assert re.findall(r"`([^`]+)`", names[1]) == [one["check"] for one in data["checks"]]
+
+
 def test_a_field_that_is_not_documented_would_be_found():
     assert disagreement("compare", {"kind": "trials", "new": {"field": 1}})[0] == {"new.field"}

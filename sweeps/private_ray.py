@@ -1,0 +1,84 @@
+"""A Ray for one sweep, on this machine and for nobody else: loopback, with a token of its own.
+
+Left to itself, Ray listens on every address of the machine, with a token in ``~/.ray/auth_token``
+that it writes readable for every user. Here every process listens on 127.0.0.1 only, and the token
+lies in a folder of the owner's that is gone with the Ray.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import _raylet
+from ray._private import ray_constants
+
+_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+@contextmanager
+def private_ray(logging_level: int) -> Iterator[None]:
+    """Start it for the block; it leaves no process, no file and no variable behind."""
+    _remove_stale_folders()
+    before = {name: os.environ.pop(name, None) for name in _AUTHENTICATION}
+    # For its owner only; Ray lets everybody into its own folder, so that one lies inside.
+    folder = Path(tempfile.mkdtemp(prefix=f"sweeps-{os.getpid()}-"))
+    try:
+        _demand_token(folder / "token")
+        with _loopback_only():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging_level,
+                _temp_dir=str(folder / "ray"),
+            )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _demand_token(file: Path) -> None:
+    """A fresh token, for this process and those that Ray starts."""
+    file.touch(0o600, exist_ok=False)
+    file.write_text(secrets.token_hex(32))
+    # The file's name, not the token, is what the environment of workers shows.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)}
+    # Ray has read its environment when it was imported. In this order: a thread of an earlier Ray
+    # that still ends would look for a token in between.
+    raylet: Any = _raylet  # has no types
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Let Ray take 127.0.0.1 for this machine's address, and so listen nowhere else.
+
+    ``_node_ip_address="127.0.0.1"`` does not: Ray looks up an address that others can reach.
+    On macOS and Windows this is what Ray does anyway.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _remove_stale_folders() -> None:
+    """Remove what the private Rays of killed drivers have left in the temporary folder."""
+    for folder in Path(tempfile.gettempdir()).glob("sweeps-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+            shutil.rmtree(folder, ignore_errors=True)
