@@ -15,6 +15,8 @@ _LOG = logging.getLogger(__name__)
 _RAY_ENVIRONMENT = {
     # Train's controller looks after its workers this often; 2 s by default.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # `preemption.py` does that, for gangs of one as well; a process less per gang.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # Workers and trainables stay in the folder the driver was started in.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }

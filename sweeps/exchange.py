@@ -12,47 +12,28 @@ makes it do after its scheduler has seen the epoch. So a stopped trial trains no
 epoch at which it was stopped, and its slot is free at once.
 """
 
-import asyncio
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from sweeps.mailbox import Mailbox, end, wait
 
 MAX_DELIVERIES = 3
 """A command is handed to a (restarted) gang at most this often: a trial that kills its workers each
 time must fail alone, not keep the slot for ever."""
 
-
-@dataclass
-class _Mailbox:
-    """The state of one gang."""
-
-    number: int = 0  # of the newest command, counted from 1
-    command: dict[str, Any] | None = None
-    taken: dict[str, Any] | None = None  # the command as rank 0 took it, for the other ranks
-    deliveries: int = 0
-    items: deque[dict[str, Any]] = field(default_factory=deque)
-    notes: list[str] = field(default_factory=list)  # that go with the next item
-    reported_epoch: int = 0
-    go_until_epoch: int = 0
-    ended: bool = True  # the command has seen its last item
-    closed: bool = False
-    gone: bool = False  # its processes have ended
-    attached: int = 0  # how often a rank 0 has come up
-    placement_group: Any = None
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+_DIED = "the workers died {0.deliveries} times while they trained this trial"
 
 
 class Exchange:
     """Commands, items and verdicts of every gang of one sweep."""
 
     def __init__(self) -> None:
-        self._mailboxes: dict[str, _Mailbox] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
         self._interrupted = False
+        self._going: set[str] = set()
 
-    def _mailbox(self, gang: str) -> _Mailbox:
-        return self._mailboxes.setdefault(gang, _Mailbox())
+    def _mailbox(self, gang: str) -> Mailbox:
+        return self._mailboxes.setdefault(gang, Mailbox())
 
     # ---- the trainable's side -----------------------------------------------------------------
 
@@ -94,7 +75,7 @@ class Exchange:
             if not self._interrupted:  # nobody would note what the gang trains from now on
                 box.go_until_epoch = max(box.go_until_epoch, after_epoch)
                 box.changed.notify_all()
-            if not await _wait(box, lambda: bool(box.items) or self._interrupted, timeout_seconds):
+            if not await wait(box, lambda: bool(box.items) or self._interrupted, timeout_seconds):
                 return None
             item = {"kind": "interrupted"} if self._interrupted else box.items.popleft()
             notes, box.notes = box.notes, []
@@ -134,7 +115,7 @@ class Exchange:
         left = []
         for box in self._mailboxes.values():
             async with box.changed:
-                gone = await _wait(
+                gone = await wait(
                     box, lambda box=box: box.gone, max(0, deadline - time.monotonic())
                 )
             if not gone and box.placement_group is not None:
@@ -160,6 +141,8 @@ class Exchange:
         async with box.changed:
             box.placement_group = placement_group
             box.taken = None
+            box.nodes.clear()
+            box.promises.clear()
             box.attached += 1
             box.changed.notify_all()
 
@@ -181,13 +164,13 @@ class Exchange:
                 return box.closed or is_stale or (box.number > after and not box.ended)
 
             while True:
-                await _wait(box, ready)
+                await wait(box, ready)
                 if box.closed or box.attached != attached or box.command is None:
                     return None
                 if box.deliveries < MAX_DELIVERIES:
                     box.deliveries += 1
                     return {**box.command, "number": box.number}
-                _end(box, {"kind": "failed", "reason": "worker", "error": _DIED.format(box)})
+                end(box, {"kind": "failed", "reason": "worker", "error": _DIED.format(box)})
 
     async def take(self, gang: str, command: dict[str, Any]) -> None:
         """Rank 0 starts on the command, as it stands now; the other ranks follow it."""
@@ -206,7 +189,7 @@ class Exchange:
             )
 
         async with box.changed:
-            await _wait(box, ready)
+            await wait(box, ready)
             return None if box.closed else box.taken
 
     async def report(
@@ -232,13 +215,13 @@ class Exchange:
             if item is not None and epoch > box.reported_epoch:
                 box.reported_epoch = epoch
                 if last:
-                    _end(box, item)
+                    end(box, item)
                 else:
                     box.items.append(item)
                     box.changed.notify_all()
             if last:
                 return False
-            await _wait(
+            await wait(
                 box,
                 lambda: box.number != number or box.closed or box.go_until_epoch >= epoch,
             )
@@ -256,24 +239,46 @@ class Exchange:
         box = self._mailbox(gang)
         async with box.changed:
             if box.number == number and not box.ended:
-                _end(box, item)
+                end(box, item)
 
+    # ---- leaving a node that is about to go, see `preemption.py` ------------------------------
 
-_DIED = "the workers died {0.deliveries} times while they trained this trial"
+    async def preempt(self, nodes: list[str]) -> None:
+        """Note that these nodes (by id) are about to be taken away."""
+        self._going.update(nodes)
+        for box in list(self._mailboxes.values()):
+            async with box.changed:
+                box.changed.notify_all()
 
+    async def is_going(self, node: str) -> bool:
+        """Whether a node is about to be taken away."""
+        return node in self._going
 
-def _end(box: _Mailbox, item: dict[str, Any]) -> None:
-    box.items.append(item)
-    box.ended = True
-    box.changed.notify_all()
+    async def notice(self, gang: str, node: str) -> bool:
+        """Wait, as a worker on this node, until the gang has to leave in the middle of an epoch.
 
+        Returns:
+            True because one of its nodes goes or the sweep is being interrupted, False because the
+            gang was closed.
+        """
+        box = self._mailbox(gang)
 
-async def _wait(
-    box: _Mailbox, condition: Callable[[], bool], timeout_seconds: float | None = None
-) -> bool:
-    """Wait for the condition, holding the mailbox's lock; False if the time ran out."""
-    try:
-        await asyncio.wait_for(box.changed.wait_for(condition), timeout_seconds)
-    except TimeoutError:
-        return False
-    return True
+        def has_to_leave() -> bool:
+            owner = (box.command or {}).get("node")  # where its trainable runs
+            return self._interrupted or not self._going.isdisjoint({*box.nodes, owner})
+
+        async with box.changed:
+            box.nodes.add(node)
+            await wait(box, lambda: box.closed or has_to_leave())
+            return has_to_leave()
+
+    async def agree(
+        self, gang: str, rank: int, num_workers: int, promise: tuple[int, int]
+    ) -> tuple[int, int]:
+        """Promise to train no further than (command, step); where all ranks stop, once all have."""
+        box = self._mailbox(gang)
+        async with box.changed:
+            box.promises[rank] = promise
+            box.changed.notify_all()
+            await wait(box, lambda: len(box.promises) == num_workers)
+            return max(box.promises.values())

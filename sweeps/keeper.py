@@ -14,12 +14,64 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from resnet_core.manifest import CorruptCheckpoint, read_manifest, set_aside
+from resnet_core.manifest import (
+    CorruptCheckpoint,
+    newest_checkpoint,
+    put_back,
+    read_manifest,
+    set_aside,
+    verify_checkpoint,
+)
 from resnet_core.train import EpochResult
-from resnet_core.training import Snapshot
+from resnet_core.training import Snapshot, Training
 from sweeps.answer.results import best_epoch
 from sweeps.population.mutations import checkpoint_of, inherited_epoch
 from sweeps.spec import ObjectiveConfig
+
+WITHIN_EPOCH = "within-epoch"
+"""A checkpoint of a step, left by workers whose node was taken away; the next epoch's replaces it.
+"""
+
+
+def newest_of(trial_folder: Path, say: Callable[[str], object] = warnings.warn) -> Path | None:
+    """The good checkpoint from which a trial goes on; None if it begins.
+
+    Args:
+        trial_folder: Of the trial.
+        say: Told of each one that is damaged, and was set aside.
+    """
+    folder = trial_folder / "checkpoints"
+    newest, within = newest_checkpoint(folder, say), folder / WITHIN_EPOCH
+    put_back(within)
+    for unfinished in folder.glob(f".{WITHIN_EPOCH}.*"):  # of a writer that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if not within.exists():
+        return newest
+    try:
+        step = verify_checkpoint(within).step
+    except CorruptCheckpoint as error:
+        set_aside(within, error, say)
+        return newest
+    if newest is not None and read_manifest(newest).step >= step:
+        return newest
+    return within
+
+
+def leave(trial_folder: Path, training: Training, keeper: "Keeper | None") -> None:
+    """Write the step that a training has come to, as every worker does together.
+
+    Args:
+        trial_folder: Of the trial.
+        training: Between two steps.
+        keeper: Of the trial, at the worker that has one: epochs that nobody will train again are
+            written as well, if they are wanted.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    if keeper is not None:
+        keeper.write_unsaved_best()
+    training.save_checkpoint(trial_folder / "checkpoints" / WITHIN_EPOCH)
 
 
 class Pace:
@@ -94,13 +146,19 @@ class Keeper:
             return
         best, earlier = self._best([result.metrics()]), self._unsaved_best
         if earlier is not None and earlier.epoch == best:
-            earlier.save(checkpoint_of(self._trial_folder, best))
+            self.write_unsaved_best()
         newest = checkpoint_of(self._trial_folder, result.epoch)
         self._pace.write(lambda: result.save_checkpoint(newest))
         self._unsaved_best, self._newest_saved = None, result.epoch
         for path in self._folder.glob("ep*"):
             if path.is_dir() and path not in (checkpoint_of(self._trial_folder, best), newest):
                 shutil.rmtree(path)
+        shutil.rmtree(self._folder / WITHIN_EPOCH, ignore_errors=True)
+
+    def write_unsaved_best(self) -> None:
+        """Write the best epoch, if it is only in memory."""
+        if self._unsaved_best is not None:
+            self._unsaved_best.save(checkpoint_of(self._trial_folder, self._unsaved_best.epoch))
 
     def _best(self, others: list[dict[str, Any]]) -> int:
         """The best of the trial's own epochs that are on disk, in memory, or given."""

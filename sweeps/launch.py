@@ -30,6 +30,7 @@ from sweeps.interrupts import Interrupts
 from sweeps.memory import Memory
 from sweeps.page.pictures import NoBrowser, write_pictures
 from sweeps.page.report import write_report
+from sweeps.preemption import watching_nodes
 from sweeps.record import SweepState
 from sweeps.recorder import Recorder
 from sweeps.retention import prune
@@ -240,7 +241,8 @@ def _tune(
     )
     try:
         interrupts.exchange = exchange
-        tuner.fit()
+        with watching_nodes(exchange):
+            tuner.fit()
     finally:
         interrupts.exchange = None
         remove_abandoned_gangs(exchange)

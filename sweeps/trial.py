@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.actor import exit_actor
 
 from sweeps.exchange import MAX_DELIVERIES
 from sweeps.gang import Gang
@@ -45,6 +46,7 @@ class TrialTrainable(tune.Trainable):
         assert gang is not None  # `launch` binds it
         self._gang_config = gang
         self._gang: Gang | None = None
+        self._node = ray.get_runtime_context().get_node_id()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -82,6 +84,7 @@ class TrialTrainable(tune.Trainable):
             "folder": str(self._folder),
             "after_epoch": self._epoch,
             "rung": self._rung,
+            "node": self._node,
             "micro_batch_limit": self._limit,
         }
         ray.get(self._gang_config.exchange.start_trial.remote(self._gang.name, command))
@@ -93,16 +96,19 @@ class TrialTrainable(tune.Trainable):
         Raises:
             RuntimeError: If the gang has ended; Tune then tries the trial again on a new one.
         """
-        assert self._gang is not None
-        self._command_gang()
         item: Any = None
         while item is None:
+            self._command_gang()
+            assert self._gang is not None
             self._gang.check()
             item = ray.get(
                 self._gang_config.exchange.next_item.remote(
                     self._gang.name, after_epoch=self._epoch, timeout_seconds=LOOK_SECONDS
                 )
             )
+            if item is not None and item["kind"] == "preempted":
+                self._move()
+                item = None
         match item:
             case {"kind": "epoch", "metrics": metrics}:
                 self._epoch = int(metrics["epoch"])
@@ -114,6 +120,15 @@ class TrialTrainable(tune.Trainable):
                 return {**item, "done": True}
             case _:
                 return {**item, "done": True}
+
+    def _move(self) -> None:
+        """Go on with a new gang, which Ray starts on nodes that stay; Tune does so where it is ours
+        that goes, and does not count the loss of a drained node as a failure.
+        """
+        self.cleanup()
+        if ray.get(self._gang_config.exchange.is_going.remote(self._node)):
+            exit_actor()
+        self._gang, self._has_command = Gang(self._gang_config), False
 
     def cleanup(self) -> None:
         """Give the gang back, with all its processes."""

@@ -23,14 +23,16 @@ from ray.util import get_current_placement_group
 
 from resnet_core import Recipe, fit
 from resnet_core.data.dataset import BadSample
-from resnet_core.manifest import CorruptCheckpoint, newest_checkpoint, read_manifest
+from resnet_core.manifest import CorruptCheckpoint, read_manifest
 from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.problems import CannotTrain
 from resnet_core.train import NonFiniteLoss
+from resnet_core.training import Training
 from sweeps.data_file import write_data_file
 from sweeps.gang_config import GangConfig
-from sweeps.keeper import Keeper, Pace
+from sweeps.keeper import WITHIN_EPOCH, Keeper, Pace, leave, newest_of
 from sweeps.population.mutations import inherited_epoch
+from sweeps.preemption import Notice, Preempted
 from sweeps.spool import Spool
 from sweeps.system_metrics import SystemMetrics, system_metrics
 
@@ -80,7 +82,9 @@ def serve(
     if device is None:
         device = torch.device("cuda" if config.resources.gpus_per_worker > 0 else "cpu")
     pace, system = Pace(config.checkpoint_share), system_metrics(device)
-    worker = _Worker(gang, config, rank, num_workers, device, pace, system)
+    notice = Notice()
+    notice.listen(exchange, gang, rank=rank, num_workers=num_workers)
+    worker = _Worker(gang, config, rank, num_workers, device, pace, system, notice)
     number = 0
     while True:
         next_command = exchange.next_command if rank == 0 else exchange.follow
@@ -90,6 +94,9 @@ def serve(
         number = command["number"]
         try:
             worker.train(command)
+        except Preempted:  # the trainable goes on elsewhere, and closes this gang
+            if rank == 0:
+                ray.get(exchange.fail.remote(gang, number, {"kind": "preempted"}))
         except Exception as error:  # told to the exchange; the trial fails alone
             if num_workers > 1 and _lost_a_peer(error):
                 raise  # Train starts the workers again, and they go on from the checkpoint
@@ -118,13 +125,14 @@ class _Worker:
     device: torch.device
     pace: Pace
     system: SystemMetrics
+    notice: Notice
 
     def train(self, command: dict[str, Any]) -> None:
         """Train one trial to its end, or to the verdict that ends it."""
         folder = Path(command["folder"])
         if self.rank == 0:
             with _storage():
-                command["checkpoint"] = newest_checkpoint(folder / "checkpoints", self._say)
+                command["checkpoint"] = newest_of(folder, self._say)
             ray.get(self.config.exchange.take.remote(self.gang, command))
         checkpoint: Path | None = command["checkpoint"]
         recipe = Recipe.from_yaml(folder / "recipe.yaml")
@@ -136,11 +144,9 @@ class _Worker:
         origin: dict[str, Any] = {"resume_from": checkpoint}
         if checkpoint is not None:
             with _storage():
-                metrics = {**read_manifest(checkpoint).metrics, "first_step_at": None}
-                inherited = inherited_epoch(folder)
-            if metrics["epoch"] == inherited:  # another trial's, which has reported it
-                origin = {"inherit_from": checkpoint}
-            else:
+                manifest, inherited = read_manifest(checkpoint), inherited_epoch(folder)
+            metrics = {**manifest.metrics, "first_step_at": None}
+            if manifest.epoch > inherited:
                 # The workers may have died between the checkpoint and the report: report it
                 # (again).
                 if self.rank == 0:
@@ -148,17 +154,28 @@ class _Worker:
                         spool.append(metrics)
                 if not self._report(command, metrics):
                     return
+            elif checkpoint.name != WITHIN_EPOCH:  # another trial's, which has reported it
+                origin = {"inherit_from": checkpoint}
         first_step_at: list[float] = []
+        keeper = None
+        if self.rank == 0:
+            keeper = Keeper(folder, self.config.objective, self.pace, self._say)
+
+        def after_step(training: Training) -> None:
+            if not first_step_at:
+                first_step_at.append(time.time())
+            if self.notice.passed(command["number"], training.step):
+                with _storage():
+                    leave(folder, training, keeper)
+                raise Preempted
+
         results = fit(
             recipe,
             **origin,
             micro_batch_limit=command.get("micro_batch_limit"),
             device=self.device,
-            after_step=lambda _: first_step_at or first_step_at.append(time.time()),
+            after_step=after_step,
         )
-        keeper = None
-        if self.rank == 0:
-            keeper = Keeper(folder, self.config.objective, self.pace, self._say)
         self.system.read()  # from here on it is about this trial
         for result in results:
             metrics = {

@@ -1,0 +1,213 @@
+"""Processes that are killed, each of them known by the steps that it has taken."""
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+
+from sweeps.spool import Spool
+from tests.e2e import conftest as e2e
+from tests.e2e.conftest import TIMEOUT_SECONDS, Cluster, Home, free_port, ray_head
+from tests.faults.oracles import trial_folder
+
+home = e2e.home
+RATES = (0.02, 0.05)
+"""The learning rates of the trials of `SPACE`: the recipe and one other."""
+SPACE = "space: {optimizer.decoupled_sgdw.learning_rate: {grid: [0.05]}}\n"
+SPACE += "search: {algorithm: grid}\n"
+
+
+@dataclass(frozen=True)
+class Step:
+    """An optimizer step that a process has taken; counted from 1."""
+
+    seed: int
+    learning_rate: float
+    number: int
+    rank: int
+    pid: int
+
+    def is_like(self, other: "Step") -> bool:
+        """Whether it is of the same worker of the same trial, be it another process."""
+        mine, others = replace(self, number=0, pid=0), replace(other, number=0, pid=0)
+        return mine == others
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """Every step that was taken since the test began, by whichever process; see ``trace``."""
+
+    file: Path
+
+    def read(self) -> list[Step]:
+        lines = [line.split() for line in self.file.read_text().splitlines()]
+        return [
+            Step(int(seed), float(rate), int(number), int(rank), int(pid))
+            for seed, rate, number, rank, pid in lines
+        ]
+
+    def repeated(self) -> int:
+        """How many steps were taken again, of the worker that took most of them again."""
+        taken = Counter((s.seed, s.learning_rate, s.number, s.rank) for s in self.read())
+        again: Counter[int] = Counter()
+        for (_, _, _, rank), times in taken.items():
+            again[rank] += times - 1
+        return max(again.values(), default=0)
+
+    def wait_for(self, process: Popen[str], *, rate: float, number: int, rank: int = 0) -> Step:
+        """The first step from ``number`` on of the trial with this learning rate."""
+
+        def look() -> Step | None:
+            for step in self.read():
+                if (step.learning_rate, step.rank) == (rate, rank) and step.number >= number:
+                    return step
+            return None
+
+        return wait_until(look, process)
+
+
+Found = TypeVar("Found")
+
+
+def wait_until(look: Callable[[], Found | None], process: Popen[str]) -> Found:
+    """What ``look`` gives as soon as it is not None, while the process lives."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if (found := look()) is not None:
+            return found
+        assert process.poll() is None, "".join(process.communicate())
+        time.sleep(0.005)
+    raise TimeoutError
+
+
+@pytest.fixture(scope="package")
+def trace_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where every process that a test of this package starts notes its steps."""
+    file = tmp_path_factory.mktemp("trace") / "steps"
+    folder = Path(__file__).parent / "trace"
+    path = os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        patch.setenv("STEP_TRACE", str(file))
+        yield file
+
+
+@pytest.fixture
+def steps(trace_file: Path) -> StepTrace:
+    trace_file.write_text("")
+    return StepTrace(trace_file)
+
+
+@pytest.fixture(scope="package")
+def cluster(trace_file: Path) -> Iterator[Cluster]:
+    """One Ray with two CPUs, whose workers note their steps."""
+    with ray_head(num_cpus=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def one_cpu_cluster(trace_file: Path) -> Iterator[Cluster]:
+    """A Ray with one CPU, to which `node` adds others."""
+    with ray_head(num_cpus=1) as cluster:
+        yield cluster
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node beside the head: the process that started it, as the first one of a container."""
+
+    start: Popen[bytes]
+
+    def raylet(self) -> psutil.Process:
+        (raylet,) = [p for p in psutil.Process(self.start.pid).children() if p.name() == "raylet"]
+        return raylet
+
+    def has(self, pid: int) -> bool:
+        return pid in {p.pid for p in psutil.Process(self.start.pid).children(recursive=True)}
+
+
+@contextmanager
+def node(cluster: Cluster, *, grace_seconds: int = 60) -> Iterator[Node]:
+    """A node with one CPU, ``ray start --block``, that is there when the block begins."""
+    known = len(state_of(cluster, "nodes", "state=ALIVE"))
+    command = f"ray start --block --address {cluster.ray['RAY_ADDRESS']} --num-cpus 1"
+    command += " --node-ip-address 127.0.0.1 --disable-usage-stats"
+    command += f" --dashboard-agent-listen-port {free_port()}"
+    grace = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(grace_seconds)}
+    start = Popen(
+        command.split(), env=cluster.environment | grace, stdout=DEVNULL, stderr=DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        while len(state_of(cluster, "nodes", "state=ALIVE")) == known:
+            assert start.poll() is None
+            time.sleep(0.1)
+        yield Node(start)
+    finally:
+        family = [start.pid]
+        with suppress(psutil.NoSuchProcess):
+            family += [p.pid for p in psutil.Process(start.pid).children(recursive=True)]
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        start.wait()
+
+
+def state_of(cluster: Cluster, kind: str, *filters: str) -> list[dict[str, Any]]:
+    """What Ray's State API lists: nodes, actors, placement_groups; filters as ``state=ALIVE``."""
+    query = "&".join(
+        f"filter_keys={key}&filter_predicates=%3D&filter_values={value}"
+        for key, value in (one.split("=") for one in filters)
+    )
+    request = urllib.request.Request(
+        f"{cluster.dashboard}/api/v0/{kind}?limit=10000&{query}",
+        headers={"Authorization": f"Bearer {cluster.ray['RAY_AUTH_TOKEN']}"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["data"]["result"]["result"]
+
+
+def assert_given_back(cluster: Cluster) -> None:
+    """Raise AssertionError if an actor or a placement group of an ended sweep is still there."""
+    # Ray Train keeps one of its own actors per cluster, without a CPU.
+    alive = {one["class_name"] for one in state_of(cluster, "actors") if one["state"] != "DEAD"}
+    assert alive - {"_AutoscalingCoordinatorActor"} == set()
+    groups = [one for one in state_of(cluster, "placement_groups") if one["state"] != "REMOVED"]
+    assert groups == []
+
+
+def epochs_in(home: Home, trial: str) -> int:
+    """How many epochs of a trial stand in its folder."""
+    return len(Spool(trial_folder(home, trial)).read()[0])
+
+
+def kill(pid: int) -> None:
+    """Stop the process where it is, and let nothing of it run any more."""
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+
+
+def seconds_to_recover(home: Home, steps: StepTrace, struck: Step, process: Popen[str]) -> float:
+    """From now on until another process has trained an epoch of the trial that was struck."""
+    started = time.monotonic()
+
+    def goes_on() -> bool | None:
+        found = [s for s in steps.read() if s.pid != struck.pid and s.is_like(struck)]
+        return True if found else None
+
+    wait_until(goes_on, process)
+    trial = f"t{RATES.index(struck.learning_rate):04d}"
+    known = epochs_in(home, trial)
+    wait_until(lambda: True if epochs_in(home, trial) > known else None, process)
+    return time.monotonic() - started
