@@ -6,6 +6,7 @@ so a line torn by a killed worker is seen and dropped, and an epoch that a resum
 written once.
 """
 
+import fcntl
 import json
 import os
 import time
@@ -48,11 +49,13 @@ class Spool:
 
     def append(self, point: dict[str, Any]) -> None:
         """Write one epoch down with the ``time`` (Unix seconds), unless it stands there already."""
-        points, end = self.read()
-        if any(known["epoch"] >= point["epoch"] for known in points):
-            return
-        body = json.dumps({**point, "time": time.time()}, sort_keys=True).encode() + b"\n"
         with self.path.open("ab") as file:
+            # A worker whose driver was killed may still be at its last epoch.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            points, end = self.read()
+            if any(known["epoch"] >= point["epoch"] for known in points):
+                return
+            body = json.dumps({**point, "time": time.time()}, sort_keys=True).encode() + b"\n"
             file.truncate(end)  # a torn last line would swallow this one
             file.write(_checksum(body) + b" " + body)
             file.flush()

@@ -15,6 +15,7 @@ class Mark:
     status: str  # of the trial, as the run shows it
     offsets: dict[str, int] = field(default_factory=dict)  # schedule -> bytes of its spool
     points: int = 0  # epochs sent
+    steps: dict[str, int] = field(default_factory=dict)  # metric -> the highest step sent
     has_checkpoints: bool = False  # whether best and last are artifacts of the run
     has_data: bool = False  # whether the data are inputs of the run
 

@@ -1,5 +1,6 @@
 """A trial's epochs as MLflow's metrics."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 METRICS = (
@@ -34,3 +35,21 @@ def entities(points: list[dict[str, Any]], steps_before: int) -> list[Any]:
         for name in point
         if name in METRICS or name.startswith("system/")
     ]
+
+
+def fresh(metrics: Iterable[Any], steps: Mapping[str, int]) -> tuple[list[Any], dict[str, int]]:
+    """What goes beyond the steps that were sent: what a resumed trial repeats is dropped.
+
+    Args:
+        metrics: As `entities` gives them.
+        steps: Name -> the highest step that was sent.
+
+    Returns:
+        The metrics to send, and the highest steps then.
+    """
+    found, highest = [], dict(steps)
+    for metric in metrics:
+        if metric.step > highest.get(metric.key, -1):
+            highest[metric.key] = metric.step
+            found.append(metric)
+    return found, highest

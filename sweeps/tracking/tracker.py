@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from resnet_core.credentials import without_credentials
-from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
@@ -26,11 +25,12 @@ from sweeps.tracking.artifacts import log_checkpoints
 from sweeps.tracking.connect import connect, prepare_environment
 from sweeps.tracking.data_input import log_data
 from sweeps.tracking.mark import Mark
-from sweeps.tracking.points import entities
+from sweeps.tracking.points import entities, fresh
 from sweeps.tracking.report_files import log_report
 from sweeps.tracking.schedule_plot import schedule_svg
-from sweeps.tracking.store import param_key, param_value, tracking_uri
+from sweeps.tracking.store import tracking_uri
 from sweeps.tracking.sweep_run import open_experiment, open_sweep_run
+from sweeps.tracking.trial_run import close_trial_run, open_trial_run
 
 SHIP_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
@@ -54,6 +54,9 @@ class Tracker:
         self._parent_run_id = ""
         self._has_schedule = False  # of the recipe, among the sweep's files
         self._complaints: set[str] = set()
+        self._num_steps = 0  # that were taken, by which `finish` sees that something arrives
+        self._is_complete = False
+        self._failure: Exception | None = None
         self._mirrored: set[Path] = set()  # folders of trials that have ended, here and there
         self._waiting: dict[Path, float] = {}  # folders of paused trials -> when they changed
         self._pass_began = 0.0
@@ -67,16 +70,37 @@ class Tracker:
     def finish(self, *, timeout_seconds: float = 120.0) -> bool:
         """Mirror what is left and close the parent run.
 
+        Args:
+            timeout_seconds: The rest is given up once nothing has arrived for so long: a server
+                that hangs costs the driver this and no more, a slow one is waited for.
+
         Returns:
             Whether everything has arrived; if not, the next driver of the sweep goes on.
         """
         self._stop.set()
-        self._thread.join(timeout_seconds)
-        return not self._thread.is_alive() and self._ship_all(last=True)
+        seen = -1
+        while self._thread.is_alive() and seen != self._num_steps:
+            seen = self._num_steps
+            self._thread.join(timeout_seconds)
+        if self._failure is not None:
+            raise self._failure
+        return self._is_complete
 
     def _run(self) -> None:
-        while not self._stop.wait(SHIP_SECONDS if self._client else 0):
-            self._ship_all(last=False)
+        wait_seconds = 0.0
+        while not self._stop.wait(wait_seconds):
+            self._pass(last=False)
+            wait_seconds = SHIP_SECONDS
+        self._is_complete = self._pass(last=True)
+
+    def _pass(self, *, last: bool) -> bool:
+        """Look at everything once; what nobody has thought of ends this pass, not the mirror."""
+        try:
+            return self._ship_all(last=last)
+        except Exception as error:  # noqa: BLE001  the last one's is raised again by `finish`
+            self._complain(error)
+            self._failure = error if last else None
+            return False
 
     def _ship_all(self, *, last: bool) -> bool:
         steps = [self._connect] if not self._parent_run_id else []
@@ -84,7 +108,7 @@ class Tracker:
         skip = self._mirrored if last else self._mirrored | self._still_waiting()
         records = [*self._folder.read_records(skip), *self._folder.read_confirmations(skip)]
         steps += [partial(self._ship, record, last=last) for record in records]
-        steps += [self._ship_kept, self._close_parent] if last else []
+        steps += [*self._ship_kept(), self._close_parent] if last else []
         complete = True
         for step in steps:
             # What goes wrong with one trial does not hold up the others; without a server or a
@@ -107,14 +131,18 @@ class Tracker:
 
         try:
             step()
-        except (MlflowException, OSError) as error:
-            # requests' errors are OSErrors. Said once per kind, not once per second.
-            text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-            if text not in self._complaints:
-                self._complaints.add(text)
-                _LOG.warning("tracking at %s is behind: %s", without_credentials(self.uri), text)
+        except (MlflowException, OSError) as error:  # requests' errors are OSErrors
+            self._complain(error)
             return False, self.uri.startswith("http") and not isinstance(error, RestException)
+        self._num_steps += 1
         return True, False
+
+    def _complain(self, error: Exception) -> None:
+        """Once per kind, not once per second."""
+        text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        if text not in self._complaints:
+            self._complaints.add(text)
+            _LOG.warning("tracking at %s is behind: %s", without_credentials(self.uri), text)
 
     # ---- once per driver ----------------------------------------------------------------------
 
@@ -127,18 +155,18 @@ class Tracker:
             self._client, self._experiment_id, self._sweep, self._folder
         )
 
-    def _find_runs(self, condition: str) -> list[Any]:
-        return self._client.search_runs([self._experiment_id], condition, max_results=1)
-
-    def _ship_kept(self) -> None:
+    def _ship_kept(self) -> list[Callable[[], None]]:
         """With ``keep_best`` only the end tells whose checkpoints stay, here as in the folder."""
         is_open = self._folder.read_state().status == "interrupted"
         if is_open or self._sweep.spec.storage.keep_best is None:
-            return
-        for record in [*self._folder.read_records(), *self._folder.read_confirmations()]:
-            mark = Mark.read(self._folder.trial_folder(record))
-            if mark is not None and record.ended:
-                self._ship_checkpoints(record, mark)
+            return []
+        records = [*self._folder.read_records(), *self._folder.read_confirmations()]
+        return [partial(self._ship_kept_of, record) for record in records if record.ended]
+
+    def _ship_kept_of(self, record: TrialRecord) -> None:
+        mark = Mark.read(self._folder.trial_folder(record))
+        if mark is not None:
+            self._ship_checkpoints(record, mark)
 
     def _close_parent(self) -> None:
         state = self._folder.read_state()
@@ -167,7 +195,11 @@ class Tracker:
         if mark is None:
             if record.status == "pending":
                 return
-            mark = self._open_run(record).write(folder)
+            run_id = open_trial_run(
+                self._client, self._experiment_id, self._parent_run_id, self._sweep, record,
+                sweep_id=self._folder.read_state().id,
+            )  # fmt: skip
+            mark = Mark(run_id, status="running").write(folder)
         mark = self._ship_points(record, mark)
         # A trial that waits for its promotion waits in vain once the driver ends.
         status = "interrupted" if last and record.status in ("paused", "pending") else record.status
@@ -180,7 +212,7 @@ class Tracker:
         if record.ended:
             if self._sweep.spec.storage.keep_best is None:
                 mark = self._ship_checkpoints(record, mark)
-            self._close_run(record, mark.run_id)
+            close_trial_run(self._client, mark.run_id, record)
         elif status in ("running", "paused"):
             self._client.update_run(mark.run_id, status="RUNNING")
         else:
@@ -201,10 +233,14 @@ class Tracker:
             points, offset = spool.read(offset=mark.offsets.get(key, 0))
             if points:
                 mark = self._ship_data(record, mark, spool.path.parent)
-                metrics = entities(points, steps_before)
+                metrics, steps = fresh(entities(points, steps_before), mark.steps)
                 self._client.log_batch(mark.run_id, metrics=metrics)
-                offsets = {**mark.offsets, key: offset}
-                mark = replace(mark, offsets=offsets, points=mark.points + len(points))
+                mark = replace(
+                    mark,
+                    offsets={**mark.offsets, key: offset},
+                    points=mark.points + len(points),
+                    steps=steps,
+                )
                 mark.write(folder)
             if rung is not None:
                 steps_before += max((point["step"] for point in spool.read()[0]), default=0)
@@ -237,61 +273,6 @@ class Tracker:
         folder = self._folder.trial_folder(record)
         log_checkpoints(self._client, mark.run_id, folder, self._sweep.spec.objective)
         return replace(mark, has_checkpoints=True).write(folder)
-
-    def _open_run(self, record: TrialRecord) -> Mark:
-        from mlflow.entities import Param
-
-        state = self._folder.read_state()
-        # The driver may have died between creating the run and writing its mark.
-        found = self._find_runs(
-            f"tags.`sweep.id` = '{state.id}' and tags.`sweep.trial` = '{record.id}'"
-        )
-        if found:
-            run_id = found[0].info.run_id
-        else:
-            tags = {
-                "mlflow.parentRunId": self._parent_run_id,
-                "sweep.id": state.id,
-                "sweep.name": self._folder.name,
-                "sweep.role": "confirmation" if record.copy else "trial",
-                "sweep.trial": record.id,
-                "trial.status": "running",
-            }
-            run = self._client.create_run(
-                self._experiment_id,
-                start_time=_milliseconds(record.suggested_at),
-                run_name=record.name,
-                tags=tags,
-            )
-            run_id = run.info.run_id
-        params = self._params(record)
-        self._client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
-        recipe = self._sweep.recipe_for(record.overrides)
-        self._client.log_text(run_id, recipe.to_yaml(), "recipe.yaml")
-        return Mark(run_id, status="running")
-
-    def _params(self, record: TrialRecord) -> dict[str, str]:
-        """What varies in this sweep, as it stands in this trial, and the whole model section."""
-        model = self._sweep.recipe_for(record.overrides).model.model_dump(mode="json")
-        params = {f"model.{key}": value for key, value in model.items()}
-        params |= varied_values(self._sweep, record.overrides)
-        return {param_key(key): param_value(value) for key, value in params.items()}
-
-    def _close_run(self, record: TrialRecord, run_id: str) -> None:
-        self._client.set_tag(run_id, "trial.status", record.status)
-        for tag in ("reason", "twin", "origin"):
-            if getattr(record, tag):
-                self._client.set_tag(run_id, f"trial.{tag}", getattr(record, tag))
-        if record.error:
-            self._client.log_text(run_id, record.error, "error.txt")
-        is_failure = record.was_trained and record.status in ("failed", "infeasible")
-        status = "FAILED" if is_failure else "FINISHED"
-        self._client.set_terminated(run_id, status, end_time=_milliseconds(record.ended_at))
-
-
-def _milliseconds(unix_time: float | None) -> int | None:
-    """As MLflow has it: the mirror may be late, and the run's own times are told."""
-    return None if unix_time is None else round(unix_time * 1000)
 
 
 def _changed_at(trial_folder: Path) -> float:

@@ -1,0 +1,231 @@
+"""The tracking server away, slow, broken or silent, its database locked, its sender killed.
+
+Training goes on meanwhile; afterwards every point is in the store once, at its step and time. What
+was trained is compared with what MLflow's own client reads back.
+"""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.tracking.behind import read_behind
+from sweeps.tracking.tracker import Tracker
+from tests.e2e.conftest import free_port, started
+from tests.faults.proxy import Mode, Proxy
+from tests.faults.table import Table
+from tests.faults.trials import NUM_TRIALS, Training, assert_arrived, begin_sweep, in_store
+from tests.sweeps.simulation import quick_disk
+
+pytestmark = pytest.mark.faults
+in_ci = pytest.mark.faults_in_ci
+
+
+@pytest.fixture(scope="module")
+def server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A real MLflow server over a database of its own."""
+    home, port = tmp_path_factory.mktemp("server"), free_port()
+    command = f"server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port {port}"
+    command += " --artifacts-destination artifacts --workers 1"
+    with started(command, dict(os.environ), home):
+        yield port
+
+
+@pytest.fixture
+def proxy(server_port: int, moments: random.Random) -> Iterator[Proxy]:
+    proxy = Proxy(server_port, moments)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A second without an answer is a hang here, so that one is over within the test."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    quick_disk(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("mode", "outage_seconds"),
+    [
+        pytest.param("away", 3, marks=in_ci),
+        pytest.param("slow", 3, marks=in_ci),
+        pytest.param("500", 3, marks=in_ci),
+        pytest.param("cut", 3, marks=in_ci),
+        pytest.param("hangs", 3, marks=in_ci),
+        ("away", 60),
+    ],
+)
+def test_training_goes_on_and_every_point_arrives_once(
+    tmp_path, faults: Table, moments: random.Random, proxy: Proxy, server_port, mode: Mode,
+    outage_seconds,
+):  # fmt: skip
+    server = f"http://127.0.0.1:{server_port}"
+    sweep, folder = begin_sweep(tmp_path, proxy.address)
+    with faults.trial(f"tracking server {_words[mode]} for {outage_seconds} s") as outcome:
+        tracker = Tracker(sweep, folder)
+        tracker.start()
+        before, during, after = (moments.randint(0, 4), moments.randint(5, 40), 2)
+        epochs = iter(range(1, 1 + before + during + after))
+        Training(folder, _next(epochs, before), moments).finish()
+        time.sleep(moments.uniform(0, 2))  # somewhere in what the tracker sends
+        began = time.monotonic()
+        with proxy.fault(mode):
+            Training(folder, _next(epochs, during), moments).finish()
+            proxy.wait_for_a_request()
+            if mode not in ("slow", "cut"):
+                assert read_behind(folder).points_behind >= NUM_TRIALS * during
+            time.sleep(max(0.0, began + outage_seconds - time.monotonic()))
+        healed = time.monotonic()
+        Training(folder, _next(epochs, after), moments, ends=True).finish()
+        assert tracker.finish()
+        outcome.seconds = time.monotonic() - healed
+        assert str(read_behind(folder)) == "up to date"
+        assert_arrived(folder, server, outcome)
+
+
+_words = {
+    "away": "away", "slow": "slow", "500": "answers 500", "cut": "cuts connections",
+    "hangs": "hangs",
+}  # fmt: skip
+
+
+def _next(epochs: Iterator[int], count: int) -> range:
+    drawn = [next(epochs) for _ in range(count)]
+    return range(drawn[0], drawn[-1] + 1) if drawn else range(0)
+
+
+@in_ci
+def test_a_server_that_hangs_holds_the_drivers_end_up_no_longer_than_it_says(
+    tmp_path, monkeypatch, faults: Table, moments: random.Random, proxy: Proxy
+):
+    # Only the driver's own limit can end the wait.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3600")
+    sweep, folder = begin_sweep(tmp_path, proxy.address)
+    tracker = Tracker(sweep, folder)
+    tracker.start()
+    Training(folder, range(1, 5), moments).finish()
+    while read_behind(folder).points_behind:
+        assert tracker._thread.is_alive()
+        time.sleep(0.05)
+    with faults.trial("tracking server hangs at the driver's end") as outcome:
+        with proxy.fault("hangs"):
+            Training(folder, range(5, 8), moments, ends=True).finish()
+            assert tracker.finish(timeout_seconds=2.0) is False
+            assert proxy.mode == "hangs"
+            assert (
+                str(read_behind(folder))
+                == f"{NUM_TRIALS * 3} of {NUM_TRIALS * 7} points behind, of 3 trials"
+            )
+        next_driver = Tracker(sweep, folder)
+        next_driver.start()
+        assert next_driver.finish()
+        assert_arrived(folder, proxy.address, outcome)
+
+
+# ---- a database instead of a server --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "hold_seconds", [pytest.param(6.0, marks=in_ci), 12.0]
+)  # pysqlite waits for 5
+def test_a_database_locked_by_another_writer_loses_and_doubles_nothing(
+    tmp_path, faults: Table, moments: random.Random, hold_seconds
+):
+    database = tmp_path / "mlflow.db"
+    uri = f"sqlite:///{database}"
+    sweep, folder = begin_sweep(tmp_path, uri)
+    before, during = moments.randint(1, 4), moments.randint(5, 40)
+    with faults.trial(f"sqlite locked for {hold_seconds:.0f} s") as outcome:
+        tracker = Tracker(sweep, folder)
+        tracker.start()
+        Training(folder, range(1, 1 + before), moments).finish()
+        while read_behind(folder).points_behind:
+            assert tracker._thread.is_alive()
+            time.sleep(0.05)
+        with _locked(database):
+            Training(folder, range(1 + before, 1 + before + during), moments, ends=True).finish()
+            time.sleep(hold_seconds)
+            assert read_behind(folder).points_behind >= NUM_TRIALS * during
+        healed = time.monotonic()
+        assert tracker.finish()
+        outcome.seconds = time.monotonic() - healed
+        assert_arrived(folder, uri, outcome)
+
+
+class _locked:  # noqa: N801  used as a context manager
+    """Another process's transaction, begun at once and kept open."""
+
+    def __init__(self, database: Path) -> None:
+        self._connection = sqlite3.connect(database, timeout=30, isolation_level=None)
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN EXCLUSIVE")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("ROLLBACK")
+        self._connection.close()
+
+
+# ---- the sender killed ---------------------------------------------------------------------------
+
+DRIVER = """\
+import sys
+from pathlib import Path
+from sweeps.loading import load_sweep
+from sweeps.storage import SweepFolder
+from sweeps.tracking import tracker
+
+tracker.SHIP_SECONDS = 0.01
+folder = SweepFolder(Path(sys.argv[1]))
+mirror = tracker.Tracker(load_sweep(folder.sweep_file), folder)
+mirror.start()
+print("started", flush=True)
+mirror._thread.join()
+"""
+
+
+@in_ci
+def test_a_driver_killed_while_it_sends_leaves_the_rest_to_the_next_one(
+    tmp_path, faults: Table, moments: random.Random
+):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    sweep, folder = begin_sweep(tmp_path, uri)
+    with faults.trial("driver killed with points not yet sent") as outcome:
+        epoch = 0
+        for _ in range(2):
+            driver = subprocess.Popen(
+                [sys.executable, "-c", DRIVER, str(folder.path)], stdout=subprocess.PIPE, text=True
+            )
+            assert driver.stdout is not None
+            assert driver.stdout.readline() == "started\n"
+            training = threading.Event()
+            # Sent while they are written, so the kill falls between any two steps of either.
+            while not training.is_set():
+                epoch += 1
+                Training(folder, range(epoch, epoch + 1), moments).finish()
+                sent = read_behind(folder)
+                if sent.points > sent.points_behind and moments.random() < 0.2:
+                    training.set()
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            driver.stdout.close()
+        Training(folder, range(epoch + 1, epoch + 3), moments, ends=True).finish()
+        restarted = time.monotonic()
+        tracker = Tracker(sweep, folder)
+        tracker.start()
+        assert tracker.finish()
+        outcome.seconds = time.monotonic() - restarted
+        assert_arrived(folder, uri, outcome)
+        assert len(in_store(uri)) == NUM_TRIALS
