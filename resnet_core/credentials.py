@@ -44,6 +44,11 @@ def without_credentials(text: str) -> str:
     return _KEYS.sub(MASK, text)
 
 
+def without_user(address: str) -> str:
+    """The address without user and password, so that it can still be opened."""
+    return _IN_AN_ADDRESS.sub("://", address)
+
+
 def without_assigned_credentials(text: str) -> str:
     """The same of source code, in which ``password = "..."`` says besides what is a secret."""
     return _ASSIGNED.sub(lambda found: f"{found[1]}{MASK}", without_credentials(text))
@@ -93,6 +98,10 @@ class Discreet:
         """Write the text `without_credentials`; returns the length that was asked for."""
         self._stream.write(without_credentials(text))
         return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
 
     def writelines(self, lines: Any) -> None:
         """Write each of them likewise."""

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
+from resnet_core.credentials import holds_credentials
+
 _SCALARS = {int, float, str, type(None)}
 
 
@@ -33,6 +35,18 @@ class StrictModel(BaseModel):
         numeric = bool(leaves & {int, float}) and not leaves & {bool, Any, object}
         if numeric and _holds_boolean(value, inside_mappings=leaves <= _SCALARS):
             raise ValueError(f"must be a number, got {str(value).lower()}")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_secrets(cls, value: Any, info: ValidationInfo) -> Any:
+        """What stands in a file is kept with every result of it, and shown to whoever looks."""
+        leaves = _field_leaves(cls, info.field_name or "")
+        if (isinstance(value, str) or Any in leaves) and holds_credentials(value):
+            raise ValueError(
+                "an address with a password in it; a file is no place for secrets: leave user and "
+                "password out, and take them from the environment"
+            )
         return value
 
 

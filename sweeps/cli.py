@@ -4,12 +4,14 @@ Neither torch nor ray nor mlflow is imported at module level: ``--help``, ``vali
 and ``best`` answer at once. Data goes to stdout, everything else to stderr.
 """
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from resnet_core.credentials import Discreet
 from sweeps import cli_life, cli_look, cli_report
 from sweeps.cli_options import (
     INTERRUPTED,
@@ -165,5 +167,10 @@ def ui(
 
 
 def main() -> None:
-    """Entry point of ``sweeps`` and ``python -m sweeps``."""
+    """Entry point of ``sweeps`` and ``python -m sweeps``.
+
+    Whatever is said from here on, by us, a library or a traceback, goes through one place that
+    takes out secrets.
+    """
+    sys.stdout, sys.stderr = Discreet(sys.stdout), Discreet(sys.stderr)
     app()

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from resnet_core.credentials import Discreet
 from sweeps import cancel as cancel_requests
 from sweeps.answer.report import in_brief
 from sweeps.answer.results import SweepResult
@@ -232,7 +233,7 @@ def _drive(
         # Ray prints what its daemons complain of; stdout belongs to the answer.
         with (
             (folder.path / "ray.log").open("a") as log,
-            redirect_stdout(sys.stderr if verbose else log),
+            redirect_stdout(sys.stderr if verbose else Discreet(log)),
         ):
             return launch.run(sweep, folder, display)
     except Refused as error:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import ray
 
+from resnet_core.credentials import is_name_of_secret
 from sweeps.private_ray import private_ray
 from sweeps.ray_access import warning_of
 from sweeps.sections import ResourcesConfig
@@ -40,6 +41,7 @@ class Refused(RuntimeError):
 def connected() -> Iterator[None]:
     """Connect to ``$RAY_ADDRESS``, or run a private Ray that leaves nothing behind."""
     os.environ.update(_TUNE_ENVIRONMENT)
+    _keep_secrets_out_of_records()
     level = logging.INFO if logging.getLogger().isEnabledFor(logging.INFO) else logging.ERROR
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(level)
@@ -67,6 +69,18 @@ def connected() -> Iterator[None]:
     os.environ.update(_RAY_ENVIRONMENT)
     with private_ray(level):
         yield
+
+
+def _keep_secrets_out_of_records() -> None:
+    """Tune hands AWS's keys on as a part of each actor's description, which Ray keeps and shows.
+
+    Workers of a private Ray have the driver's environment anyway; those of a cluster have what the
+    cluster was started with.
+    """
+    from ray.tune.execution import class_cache
+
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {one for one in names if not is_name_of_secret(one)}
 
 
 def fitting_trials(resources: ResourcesConfig) -> int:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+from resnet_core.credentials import without_credentials, without_user
 from sweeps.storage import SweepNotFound
 from sweeps.tracking.connect import QUIET
 from sweeps.tracking.links import sweep_links
@@ -33,13 +34,17 @@ def serve_dashboard(uri: str | None, port: int, sweep: str | None = None) -> int
     store = tracking_uri(uri)
     is_server = store.startswith(("http://", "https://"))
     if not is_server and not store.startswith("sqlite:"):
-        raise ValueError(f"tracking is at {store}, which is neither sqlite:/// nor http(s)://")
+        raise ValueError(
+            f"tracking is at {without_credentials(store)}, which is neither sqlite:/// nor http(s)://"
+        )
     host = f"127.0.0.1:{port}"
-    links = sweep_links(store, store.rstrip("/") if is_server else f"http://{host}")
+    server = without_user(store).rstrip("/") if is_server else f"http://{host}"
+    links = sweep_links(store, server)
     chosen = [link for link in links if sweep in (None, link.name)]
     if sweep is not None and not chosen:
         known = ", ".join(dict.fromkeys(link.name for link in links)) or "none"
-        raise SweepNotFound(f"no sweep {sweep!r} at {store}; there: {known}")
+        where = without_credentials(store)
+        raise SweepNotFound(f"no sweep {sweep!r} at {where}; there: {known}")
     for link in chosen:
         print(f"{link.name}: {link.address}", flush=True)
     if is_server:

@@ -6,14 +6,13 @@ Nothing of the environment's variables is read.
 import json
 import os
 import platform
-import re
 import subprocess
 from importlib.metadata import distributions
 
+from resnet_core.credentials import without_assigned_credentials
+
 _LONGEST_DIFF = 1_000_000
 """Characters; what is changed by more is no small change, and every driver sends it."""
-
-_CREDENTIALS = re.compile(r"(://)[^/@\s]+@|(https://hooks\.)\S+")
 
 
 def describe_environment() -> str:
@@ -32,10 +31,11 @@ def describe_environment() -> str:
 def git_diff() -> str:
     """What differs from the commit in the files that git knows, for ``git.diff``; "" if nothing.
 
-    At most a megabyte, which the last line then says. Passwords in addresses are left out.
+    At most a megabyte, which the last line then says. What is a secret or is named like one is left
+    out.
     """
     diff = _run("git", "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
-    diff = _CREDENTIALS.sub(lambda found: f"{found[1]}***@" if found[1] else f"{found[2]}***", diff)
+    diff = without_assigned_credentials(diff)
     if len(diff) > _LONGEST_DIFF:
         diff = f"{diff[:_LONGEST_DIFF]}\n... and {len(diff) - _LONGEST_DIFF} more characters"
     return diff

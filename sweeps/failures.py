@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_core import Recipe
+from resnet_core.credentials import without_credentials
 from sweeps.record import TrialRecord
 
 SAME_FAILURES = 3
@@ -40,7 +41,7 @@ def consequence(record: TrialRecord, recipe: Recipe, failure: dict[str, Any]) ->
         recipe: What it trained.
         failure: ``reason`` and ``error``, and the ``micro_batch_size`` that was in use, if known.
     """
-    reason, error = failure["reason"], failure["error"]
+    reason, error = failure["reason"], without_credentials(failure["error"])
     in_use = failure.get("micro_batch_size") or 1
     if reason == "oom" and recipe.micro_batch_size == "auto" and in_use > 1:
         return Consequence({"micro_batch_limit": in_use // 2}, again=True)

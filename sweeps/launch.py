@@ -50,7 +50,7 @@ def begin(folder: SweepFolder, sweep: Sweep) -> None:
     if folder.exists:
         return
     folder.trials_path.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder.path / "sweep.yaml", sweep.text)
+    write_atomically(folder.path / "sweep.yaml", without_credentials(sweep.text))
     write_atomically(folder.sweep_file, sweep.resolved_yaml())
     write_atomically(folder.path / "environment.json", describe_environment())
     if diff := git_diff():

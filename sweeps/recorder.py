@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import tune
 
+from resnet_core.credentials import without_credentials
 from sweeps.agenda import Agenda
 from sweeps.assignment import Assignment
 from sweeps.display import Display
@@ -28,7 +29,7 @@ def _stopping_at_errors(method: Callable[..., None]) -> Callable[..., None]:
             method(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  the driver raises it again
             self.error = self.error or error
-            self.stop(f"{type(error).__name__}: {error}")
+            self.stop(without_credentials(f"{type(error).__name__}: {error}"))
 
     return guarded
 

@@ -3,11 +3,11 @@
 Each is judged by itself here; `sweeps.spec` puts them together with the space and the recipe.
 """
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from resnet_core.credentials import holds_credentials
 from resnet_core.duration import WallClock
 from resnet_core.strict import StrictModel
 
@@ -18,7 +18,6 @@ Mode = Literal["max", "min"]
 Cost = Literal["training_seconds", "parameters", "flops", "training_flops"]
 Algorithm = Literal["random", "grid", "tpe", "gp", "cmaes", "qmc", "nsga2"]
 
-_CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _SIZE = {"min": "smaller", "max": "larger"}
 
 
@@ -133,10 +132,10 @@ class TrackingConfig(StrictModel):
         default=True, description="The report's, as PNG, when it ends; needs Chrome or Chromium."
     )
 
-    @field_validator("uri")
+    @field_validator("uri", mode="before")
     @classmethod
-    def _refuse_credentials(cls, uri: str | None) -> str | None:
-        if uri is not None and _CREDENTIALS.search(uri):
+    def _refuse_credentials(cls, uri: Any) -> Any:
+        if holds_credentials(uri):
             raise ValueError(
                 "an address with a password in it; leave user and password out and set "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"

@@ -18,7 +18,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from resnet_core.credentials import without_credentials
+from resnet_core.credentials import remember, without_credentials
 
 VARIABLE = "SWEEPS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10.0
@@ -37,6 +37,7 @@ def announcing(complain: Callable[[str], object]) -> Iterator[Callable[[str], No
         Takes the text. Giving none means that there is nothing to tell.
     """
     url = os.environ.pop(VARIABLE, "").strip()
+    remember(url)
     if url and not _is_allowed(url):
         complain(f"{VARIABLE} is neither https nor http to a loopback address; it is not used")
         url = ""

@@ -22,6 +22,7 @@ from ray.train.torch import get_device
 from ray.util import get_current_placement_group
 
 from resnet_core import Recipe, fit
+from resnet_core.credentials import without_credentials
 from resnet_core.data.dataset import BadSample
 from resnet_core.manifest import CorruptCheckpoint, read_manifest
 from resnet_core.micro_batch import MicroBatchTooLarge
@@ -240,7 +241,7 @@ def failure(error: Exception) -> dict[str, Any]:
     item: dict[str, Any] = {
         "kind": "failed",
         "reason": reason_of(error),
-        "error": traceback.format_exc(),
+        "error": without_credentials(traceback.format_exc()),
     }
     if isinstance(error, MicroBatchTooLarge):
         item["micro_batch_size"] = error.micro_batch_size

@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from resnet_core.credentials import is_name_of_secret
 from resnet_core.strict import OneOf, StrictModel
 
 NUM_DIGITS = {"train": 1204, "validation": 297, "test": 296}
@@ -72,6 +73,17 @@ class CustomConfig(BadImageConfig):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="module:Class, importable."
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments of the class.")
+
+    @field_validator("options")
+    @classmethod
+    def _refuse_secret_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if isinstance(value, str) and is_name_of_secret(name):
+                raise ValueError(
+                    f"{name} looks like a secret, and a file is no place for one: let the class "
+                    "read it from a variable of the environment, or from a file that is named here"
+                )
+        return options
 
 
 class DataConfig(OneOf):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from resnet_core.credentials import without_credentials
 from sweeps.tracking.connect import connect
 from sweeps.tracking.view import view_link
 
@@ -33,7 +34,8 @@ def sweep_links(uri: str, server: str) -> list[SweepLink]:
         runs = client.search_runs(list(experiments), "tags.`sweep.role` = 'sweep'", order_by=order)
     except (MlflowException, OSError) as error:
         reason = next(iter(str(error).splitlines()), "")
-        raise OSError(f"tracking at {uri} cannot be read: {reason}") from error
+        told = f"tracking at {uri} cannot be read: {reason}"
+        raise OSError(without_credentials(told)) from error
     return [
         SweepLink(
             run.data.tags["sweep.name"],

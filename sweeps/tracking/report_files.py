@@ -38,5 +38,6 @@ def attach(sweep: Sweep, folder: SweepFolder) -> str:
             return f"no run of {folder.name} at {where}, so the report is attached to none"
         log_report(client, runs[0].info.run_id, folder)
     except (MlflowException, OSError) as error:
-        return f"not attached at {where}: {next(iter(str(error).splitlines()), '')}"
+        reason = without_credentials(next(iter(str(error).splitlines()), ""))
+        return f"not attached at {where}: {reason}"
     return f"attached to run {runs[0].info.run_id} at {where}"

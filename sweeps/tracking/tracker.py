@@ -140,6 +140,7 @@ class Tracker:
     def _complain(self, error: Exception) -> None:
         """Once per kind, not once per second."""
         text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        text = without_credentials(text)
         if text not in self._complaints:
             self._complaints.add(text)
             _LOG.warning("tracking at %s is behind: %s", without_credentials(self.uri), text)

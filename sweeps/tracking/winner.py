@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import RayError
 
 import resnet_core
+from resnet_core.credentials import without_credentials
 from sweeps.answer.results import SweepResult, TrialRow, read_result
 from sweeps.failures import last_line
 from sweeps.spec import Sweep
@@ -57,7 +58,8 @@ def register_winner(sweep: Sweep, folder: SweepFolder, uri: str) -> str | None:
         return _register(sweep, folder, uri, scratch)
     except (MlflowException, RayError, subprocess.SubprocessError, OSError, NotRegistered) as error:
         why = last_line(str(error))
-        return f"the winner is not registered at {uri} ({why}); run the sweep again to try again"
+        told = f"the winner is not registered at {uri} ({why}); run the sweep again to try again"
+        return without_credentials(told)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

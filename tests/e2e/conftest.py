@@ -127,6 +127,7 @@ class Cluster:
     dashboard: str
     ray: dict[str, str]  # variables that reach it
     environment: dict[str, str]  # a whole environment that reaches it
+    folder: Path  # of its logs, among others
 
 
 @contextmanager
@@ -149,7 +150,7 @@ def ray_head(num_cpus: int) -> Iterator[Cluster]:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         ray = {"RAY_ADDRESS": f"127.0.0.1:{port}", **token}
-        yield Cluster(f"http://127.0.0.1:{dashboard_port}", ray, environment | ray)
+        yield Cluster(f"http://127.0.0.1:{dashboard_port}", ray, environment | ray, Path(folder))
     finally:
         end_ray(folder)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 import json
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 
 import pytest
 
@@ -27,6 +27,7 @@ def repository(tmp_path, monkeypatch):
 
 def test_the_commit_and_what_differs_from_it_are_told(repository, tmp_path):
     (tmp_path / "train.py").write_text("rate = 2\nuri = 'http://me:secret@host/'\n")
+    repository("remote", "add", "origin", "https://me:secret@git.example/x")
     (tmp_path / "unknown.txt").write_text("not git's")
     found = json.loads(describe_environment())
     assert found["git"] == {"commit": repository("rev-parse", "HEAD"), "changed": True}
@@ -49,6 +50,20 @@ def test_outside_of_a_repository_there_is_no_difference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert git_diff() == ""
     assert json.loads(describe_environment())["git"] == {"commit": None, "changed": False}
+
+
+def test_the_environment_is_a_list_of_what_is_allowed(monkeypatch):
+    for name in ("MLFLOW_TRACKING_PASSWORD", "HOME", "LOGNAME", "ANYTHING_AT_ALL"):
+        monkeypatch.setenv(name, "hunter22hunter22")
+    text = describe_environment()
+    found = json.loads(text)
+    assert list(found) == ["python", "platform", "cpus", "packages", "git", "gpus"]
+    assert list(found["git"]) == ["commit", "changed"]
+    assert "hunter22" not in text
+    # Versions and nothing else: an address of where a package came from may hold a token.
+    assert found["packages"] == {
+        one.metadata["Name"]: one.version for one in distributions() if one.metadata["Name"]
+    }
 
 
 def test_every_package_is_listed_and_no_variable_of_the_environment(monkeypatch):

@@ -283,6 +283,31 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(problems):
     assert "secret" not in found
 
 
+CUSTOM = RECIPE.replace(
+    "data: {digits: {}}", 'data: {custom: {entry: "a:B", options: {at: "http://host"}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("space", "recipe", "expected"),
+    [
+        (DESIGN + "storage: {path: 'nfs://me:hidden@host/x'}\n", RECIPE,
+         "sweep.yaml:14:17: storage.path: an address with a password"),
+        ("  data.custom.options: {choice: [{at: 'http://me:hidden@host'}]}\n", CUSTOM,
+         "sweep.yaml:6:33: space.data.custom.options.choice: an address with a password"),
+        (DESIGN, CUSTOM.replace("http://", "http://me:hidden@"),
+         "recipe.yaml:9:40: data.custom.options: an address with a password"),
+        (DESIGN, CUSTOM.replace("at: ", "api_key: ").replace("http://host", "hidden"),
+         "recipe.yaml:9:40: data.custom.options: api_key looks like a secret"),
+    ],
+    ids=["section", "space", "recipe", "option"],
+)  # fmt: skip
+def test_a_secret_anywhere_in_a_file_is_refused_and_not_repeated(problems, space, recipe, expected):
+    found = problems(space, recipe=recipe)
+    assert [one for one in found if one.startswith(expected)]
+    assert "hidden" not in "".join(found)
+
+
 def test_a_missing_recipe_is_told_where_it_is_named(problems):
     (found,) = problems(head=HEAD.replace("recipe.yaml", "recip.yaml"))
     assert (
