@@ -4,7 +4,7 @@ Each writes to the sweep's folder and starts nothing; running the sweep then goe
 them with the folder locked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from resnet_core import Recipe
@@ -45,16 +45,22 @@ def extend(sweep: Sweep, folder: SweepFolder, num_trials: int) -> None:
     folder.write_state(replace(state, extra_trials=state.extra_trials + num_trials, closed=None))
 
 
-def retry_failed(folder: SweepFolder) -> list[TrialRecord]:
+def retry_failed(
+    folder: SweepFolder, reasons: Container[str | None] | None = None
+) -> list[TrialRecord]:
     """Put failed trials (and failed confirmations) back to pending; returns them.
 
     They go on from their newest checkpoint. Infeasible trials are no failures of the machine and
     stay as they are.
+
+    Args:
+        folder: Of the sweep.
+        reasons: Why they failed, those that are meant; None means all.
     """
     failed = [
         record
         for record in [*folder.read_records(), *folder.read_confirmations()]
-        if record.status == "failed"
+        if record.status == "failed" and (reasons is None or record.reason in reasons)
     ]
     for record in failed:
         again = replace(record, status="pending", reason=None, error=None, ended_at=None)

@@ -36,7 +36,7 @@ from sweeps.cli_options import (
     stderr,
 )
 from sweeps.display import display_for
-from sweeps.failures import last_line
+from sweeps.failures import OF_THE_MACHINE, last_line
 from sweeps.loading import load_sweep
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder, storage_root
@@ -268,8 +268,9 @@ def _leave_as(result: SweepResult, go_on: str) -> NoReturn:
         leave(INTERRUPTED, f"{state.status}; {go_on}")
     if state.status == "stopped":
         status = NONE_FINISHED if result.best is None else TOO_MANY_FAILED
-        again = f"python -m sweeps retry {result.name} --failed" if failed else go_on
-        leave(status, f"the sweep was stopped: {state.reason}\nonce that is put right: {again}")
+        if any(row.record.reason not in OF_THE_MACHINE for row in failed):
+            go_on = f"python -m sweeps retry {result.name} --failed"
+        leave(status, f"the sweep was stopped: {state.reason}\nonce that is put right: {go_on}")
     if result.best is None:
         leave(NONE_FINISHED, "no trial finished")
     if 2 * len(failed) > len(result.rows):

@@ -11,7 +11,8 @@ from sweeps.record import TrialRecord
 SAME_FAILURES = 3
 """As many first trials that all fail alike say that it is not the trials' fault."""
 
-_OF_THE_MACHINE = ("data", "storage")
+OF_THE_MACHINE = ("data", "storage")
+"""Reasons that would fail every other trial, too, until somebody puts the machine right."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def consequence(record: TrialRecord, recipe: Recipe, failure: dict[str, Any]) ->
     if reason in ("nan", "oom"):
         return Consequence({"status": "infeasible", "reason": reason, "error": error})
     changes = {"status": "failed", "reason": reason, "error": error}
-    if reason in _OF_THE_MACHINE:
+    if reason in OF_THE_MACHINE:
         return Consequence(changes, stop=f"{record.id} failed ({reason}): {last_line(error)}")
     return Consequence(changes)
 

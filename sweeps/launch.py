@@ -19,9 +19,11 @@ from resnet_core.credentials import without_credentials
 from sweeps.agenda import Agenda
 from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching
+from sweeps.changes import retry_failed
 from sweeps.cluster import connected, fitting_trials
 from sweeps.display import Display
 from sweeps.environment import describe_environment, git_diff
+from sweeps.failures import OF_THE_MACHINE
 from sweeps.figures.found import read_found
 from sweeps.forecast import Forecast
 from sweeps.gang import remove_abandoned_gangs, start_exchange
@@ -99,6 +101,7 @@ def _run(
     started = time.monotonic()
     before = folder.write_state(replace(folder.read_state(), status="running", reason=None))
     put_back_to_pending(folder)
+    retry_failed(folder, OF_THE_MACHINE)  # they had stopped the sweep, which goes on now
     tracker = Tracker(sweep, folder)
     tracker.start()
     status: Literal["finished", "interrupted", "cancelled", "stopped"] = "interrupted"

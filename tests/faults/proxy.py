@@ -88,7 +88,9 @@ class Proxy:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
         self._asked.set()
         request.close_connection = mode != "well"
-        if mode in ("hangs", "away"):  # a connection that was open before the server went away
+        if mode == "away":  # on a connection that was open before
+            return
+        if mode == "hangs":
             self._healed.wait()
             return
         if mode == "500":

@@ -3,19 +3,20 @@
 import random
 import threading
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 
-from sweeps.record import TrialRecord
+from sweeps.record import SweepState, TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
 from sweeps.tracking.points import METRICS
 from tests.faults.table import Outcome
-from tests.sweeps.simulation import RANDOM, begin, write_sweep
+from tests.sweeps.simulation import RANDOM, write_sweep
 
 NUM_TRIALS = 3
 STEPS_PER_EPOCH = 11
@@ -25,9 +26,12 @@ Points = dict[str, dict[str, list[tuple[int, float, int]]]]
 
 def begin_sweep(root: Path, uri: str) -> tuple[Sweep, SweepFolder]:
     """A sweep with its trials, of which none has begun."""
-    tracking = f"tracking: {{uri: '{uri}', experiment: faults}}\n"
+    sweep_id = uuid.uuid4().hex  # the tests share a server
+    tracking = f"tracking: {{uri: '{uri}', experiment: '{sweep_id}'}}\n"
     sweep = write_sweep(root, f"{RANDOM}{tracking}storage: {{keep_best: null}}\n")
-    folder = begin(root / "results" / "s")
+    folder = SweepFolder(root / "results" / "s")
+    folder.trials_path.mkdir(parents=True)
+    folder.write_state(SweepState(id=sweep_id, started_at=time.time()))
     folder.sweep_file.write_text(sweep.resolved_yaml())
     (folder.path / "sweep.yaml").write_text(sweep.text)
     (folder.path / "environment.json").write_text("{}")
@@ -86,10 +90,10 @@ def in_spools(folder: SweepFolder) -> Points:
     return found
 
 
-def in_store(uri: str) -> Points:
+def in_store(folder: SweepFolder, uri: str) -> Points:
     """What the tracking store has, read by MLflow's own client; a doubled point is there twice."""
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("faults")
+    experiment = client.get_experiment_by_name(folder.read_state().id)
     assert experiment is not None
     found: Points = {}
     for run in client.search_runs([experiment.experiment_id], "tags.`sweep.role` = 'trial'"):
@@ -105,7 +109,7 @@ def in_store(uri: str) -> Points:
 
 def assert_arrived(folder: SweepFolder, uri: str, outcome: Outcome) -> None:
     """Every point once, at its step, with its value and its time."""
-    found, expected = in_store(uri), in_spools(folder)
+    found, expected = in_store(folder, uri), in_spools(folder)
     wanted = {
         (trial, name, *one)
         for trial, metrics in expected.items()

@@ -89,6 +89,14 @@ def test_only_failed_trials_are_tried_again(driver):
     assert other.statuses["t0001"] == "completed"
 
 
+def test_only_those_that_failed_for_a_reason_are_tried_again_if_one_is_given(driver):
+    one = driver(failing=("t0001", "t0002"))
+    one.run()
+    one.memory.write(one.memory.records[2], reason="storage")
+    assert [record.id for record in retry_failed(one.folder, ("data", "storage"))] == ["t0002"]
+    assert one.folder.read_records()[1].status == "failed"
+
+
 def test_a_failed_trial_keeps_what_it_has_cost(driver):
     one = driver(failing=("t0001",))
     one.run()
