@@ -1,7 +1,7 @@
 """What must be true of a sweep whatever was broken on its way, told by its store and its files.
 
-The reference is a training that nobody disturbed: `fit` alone, in this process, on one thread as a
-worker. Tests give it what the sweep has left, and it raises AssertionError at the first difference.
+The reference is a training that nobody disturbed: `fit` alone, without Ray and without a sweep.
+What differs from it in one bit or one point raises AssertionError.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
 
 from resnet_core import Recipe, fit
 from resnet_core.checkpoint import load_checkpoint
@@ -31,11 +33,12 @@ class Training:
 
     Attributes:
         points: (metric, step, value) -> how often the store has it.
-        states: Digest over the last checkpoint: weights, optimizer, losses of the last epoch.
+        states: Digest over the last checkpoint: weights, optimizer, losses of the last epoch; None
+            of a trial that keeps none.
     """
 
     points: Counter[tuple[str, int, float]]
-    states: str
+    states: str | None
 
 
 def digest_of(checkpoint: Path) -> str:
@@ -69,22 +72,30 @@ def points_of(results: list[dict[str, Any]]) -> Counter[tuple[str, int, float]]:
 
 
 @cache
-def undisturbed(recipe_yaml: str) -> Training:
-    """The recipe trained by `fit` alone; on one thread, since another number adds otherwise."""
-    before = torch.get_num_threads()
+def undisturbed(recipe_yaml: str, num_workers: int = 1) -> Training:
+    """The recipe trained by `fit` alone, in so many processes of one thread, as workers have."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "recipe.yaml"
+        file.write_text(recipe_yaml)
+        spawn(_train, (file, num_workers), num_workers)
+        results = json.loads((Path(folder) / "results.json").read_text())
+        return Training(points_of(results), digest_of(Path(folder) / "last"))
+
+
+def _train(rank: int, file: Path, num_workers: int) -> None:
     torch.set_num_threads(1)
-    try:
-        with TemporaryDirectory() as folder:
-            file, last = Path(folder) / "recipe.yaml", Path(folder) / "last"
-            file.write_text(recipe_yaml)
-            results = []
-            for result in fit(Recipe.from_yaml(file)):
-                results.append(result.metrics())
-                if result.finished:
-                    result.save_checkpoint(last)
-            return Training(points_of(results), digest_of(last))
-    finally:
-        torch.set_num_threads(before)
+    if num_workers > 1:
+        meeting = f"file://{file.parent / 'meeting'}"
+        dist.init_process_group("gloo", meeting, rank=rank, world_size=num_workers)
+    results = []
+    for result in fit(Recipe.from_yaml(file)):
+        results.append(result.metrics())
+        if result.finished:
+            result.save_checkpoint(file.parent / "last")
+    if rank == 0:
+        (file.parent / "results.json").write_text(json.dumps(results))
+    if num_workers > 1:
+        dist.destroy_process_group()
 
 
 def trainings_of(home: Home) -> dict[str, Training]:
@@ -97,8 +108,8 @@ def trainings_of(home: Home) -> dict[str, Training]:
             for point in home.client.get_metric_history(run.info.run_id, name)
         )
         checkpoint = newest_checkpoint(trial_folder(home, trial) / "checkpoints")
-        assert checkpoint is not None
-        found[trial] = Training(points, digest_of(checkpoint))
+        states = None if checkpoint is None else digest_of(checkpoint)
+        found[trial] = Training(points, states)
     return found
 
 
@@ -113,21 +124,19 @@ def assert_same(found: Training, expected: Training) -> None:
     assert found.states == expected.states
 
 
-def assert_undisturbed(home: Home, expected: dict[str, Training] | None = None) -> int:
+def assert_undisturbed(home: Home, *, num_workers: int = 1) -> int:
     """Raise AssertionError unless each trial has come to what it comes to when left alone.
 
     Args:
         home: With a sweep that has ended.
-        expected: Trial -> what it comes to; None trains each recipe by `fit`, with one worker.
+        num_workers: Of each trial.
 
     Returns:
         The points lost, which is 0.
     """
     found = trainings_of(home)
-    if expected is None:
-        recipes = {trial: trial_folder(home, trial) / "recipe.yaml" for trial in found}
-        expected = {trial: undisturbed(file.read_text()) for trial, file in recipes.items()}
-    assert found.keys() == expected.keys()
+    recipes = {trial: (trial_folder(home, trial) / "recipe.yaml").read_text() for trial in found}
+    expected = {trial: undisturbed(text, num_workers) for trial, text in recipes.items()}
     for trial, training in found.items():
         assert_same(training, expected[trial])
     assert {run.info.status for run in home.runs().values()} == {"FINISHED"}

@@ -26,6 +26,8 @@ RATES = (0.02, 0.05)
 """The learning rates of the trials of `SPACE`: the recipe and one other."""
 SPACE = "space: {optimizer.decoupled_sgdw.learning_rate: {grid: [0.05]}}\n"
 SPACE += "search: {algorithm: grid}\n"
+ONE_TRIAL = "space: {seed: {grid: [1]}}\nsearch: {algorithm: random, trials: 1}\n"
+"""Only the recipe."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Step:
 
     seed: int
     learning_rate: float
+    scale: float  # of a schedule that is stretched, else 1
     number: int
     rank: int
     pid: int
@@ -53,16 +56,20 @@ class StepTrace:
     def read(self) -> list[Step]:
         lines = [line.split() for line in self.file.read_text().splitlines()]
         return [
-            Step(int(seed), float(rate), int(number), int(rank), int(pid))
-            for seed, rate, number, rank, pid in lines
+            Step(int(seed), float(rate), float(scale), int(number), int(rank), int(pid))
+            for seed, rate, scale, number, rank, pid in lines
         ]
+
+    def forget(self) -> None:
+        """Begin anew, while nothing is trained."""
+        self.file.write_text("")
 
     def repeated(self) -> int:
         """How many steps were taken again, of the worker that took most of them again."""
-        taken = Counter((s.seed, s.learning_rate, s.number, s.rank) for s in self.read())
+        taken = Counter(replace(step, pid=0) for step in self.read())
         again: Counter[int] = Counter()
-        for (_, _, _, rank), times in taken.items():
-            again[rank] += times - 1
+        for step, times in taken.items():
+            again[step.rank] += times - 1
         return max(again.values(), default=0)
 
     def wait_for(self, process: Popen[str], *, rate: float, number: int, rank: int = 0) -> Step:
@@ -80,14 +87,19 @@ class StepTrace:
 Found = TypeVar("Found")
 
 
-def wait_until(look: Callable[[], Found | None], process: Popen[str]) -> Found:
-    """What ``look`` gives as soon as it is not None, while the process lives."""
+def wait_until(
+    look: Callable[[], Found | None], process: Popen[str], *, seconds: float = 0.005
+) -> Found:
+    """What ``look``, called each so many seconds, gives as soon as it is not None.
+
+    The process must live until then.
+    """
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         if (found := look()) is not None:
             return found
-        assert process.poll() is None, "".join(process.communicate())
-        time.sleep(0.005)
+        assert process.poll() is None, process.communicate()
+        time.sleep(seconds)
     raise TimeoutError
 
 
@@ -105,8 +117,9 @@ def trace_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def steps(trace_file: Path) -> StepTrace:
-    trace_file.write_text("")
-    return StepTrace(trace_file)
+    trace = StepTrace(trace_file)
+    trace.forget()
+    return trace
 
 
 @pytest.fixture(scope="package")
@@ -187,6 +200,12 @@ def assert_given_back(cluster: Cluster) -> None:
     assert groups == []
 
 
+def trial_actors(cluster: Cluster) -> list[int]:
+    """The process ids of the actors in which Tune's trials are."""
+    actors = state_of(cluster, "actors", "state=ALIVE")
+    return [one["pid"] for one in actors if one["class_name"].endswith("ResourceTrainable")]
+
+
 def epochs_in(home: Home, trial: str) -> int:
     """How many epochs of a trial stand in its folder."""
     return len(Spool(trial_folder(home, trial)).read()[0])
@@ -209,5 +228,12 @@ def seconds_to_recover(home: Home, steps: StepTrace, struck: Step, process: Pope
     wait_until(goes_on, process)
     trial = f"t{RATES.index(struck.learning_rate):04d}"
     known = epochs_in(home, trial)
-    wait_until(lambda: True if epochs_in(home, trial) > known else None, process)
+    wait_until(lambda: epochs_in(home, trial) > known or None, process)
     return time.monotonic() - started
+
+
+def ended(process: Popen[str]) -> str:
+    """Wait for a driver to end as it should; its stdout."""
+    out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, out + err
+    return out

@@ -1,6 +1,6 @@
 """On the path of every process of a test: notes each optimizer step that is really taken.
 
-A line ``<seed> <learning rate> <step> <rank> <pid>`` per step in ``$STEP_TRACE``,
+A line ``<seed> <learning rate> <schedule scale> <step> <rank> <pid>`` per step in ``$STEP_TRACE``,
 appended at once, so that what a killed worker had trained is in it.
 """
 
@@ -44,8 +44,8 @@ def _wrap(step_class):
         training = self._training
         rank = os.environ.get("RANK", "0")
         recipe = training.recipe
-        line = f"{recipe.seed} {recipe.peak_learning_rate} {training.step} {rank} {os.getpid()}"
-        os.write(file, f"{line}\n".encode())
+        which = f"{recipe.seed} {recipe.peak_learning_rate} {recipe.schedule_scale}"
+        os.write(file, f"{which} {training.step} {rank} {os.getpid()}\n".encode())
         if recipe.seed == DEADLY_SEED:
             os.kill(os.getpid(), signal.SIGKILL)
         return loss

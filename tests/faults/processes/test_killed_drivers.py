@@ -1,0 +1,103 @@
+"""kill -9 of drivers: all that is known stands in the folder, and the next one goes on there."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+
+from tests.e2e import test_life as life
+from tests.e2e.conftest import Cluster, Home
+from tests.faults.oracles import (
+    assert_nothing_left_in,
+    assert_same,
+    finished_files,
+    points_lost,
+    sweep_folder,
+    trainings_of,
+)
+from tests.faults.processes.conftest import (
+    StepTrace,
+    assert_given_back,
+    ended,
+    kill,
+    wait_until,
+)
+from tests.faults.table import Table
+
+pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
+
+NUM_KILLS = 10
+SWEEP = (
+    f"{life.SPACE}search: {{algorithm: tpe, trials: 12, seed: 5}}\n{life.STRETCH}"
+    "storage: {keep_best: null}\n"
+)
+
+
+def epochs_of(home: Home) -> int:
+    """How many epochs stand in all folders of the sweep."""
+    files = sweep_folder(home).path.rglob("metrics.jsonl")
+    return sum(file.read_bytes().count(b"\n") for file in files)
+
+
+@pytest.mark.timeout(900)
+def test_a_sweep_whose_driver_is_killed_ten_times_ends_as_one_that_was_left_alone(
+    home: Home,
+    tmp_path_factory: pytest.TempPathFactory,
+    cluster: Cluster,
+    steps: StepTrace,
+    faults: Table,
+    moments: Random,
+):
+    undisturbed = Home(tmp_path_factory.mktemp("undisturbed"))
+    undisturbed.ray = cluster.ray
+    undisturbed.run("run", undisturbed.write(SWEEP))
+    steps.forget()
+
+    file = home.write(SWEEP)
+    finished: dict[Path, bytes] = {}
+    repeated: list[int] = []
+    with ExitStack() as stack:
+        outcomes = [stack.enter_context(faults.trial("kill -9: driver")) for _ in range(NUM_KILLS)]
+        for number in range(NUM_KILLS):
+            # Every fifth driver has a Ray of its own, which must die with it.
+            home.ray = {} if number % 5 == 1 else cluster.ray
+            process = home.start("run", file)
+            known, started = epochs_of(home), time.monotonic()
+            wait_until(lambda known=known: epochs_of(home) > known or None, process)
+            if number > 0:
+                outcomes[number - 1].seconds = time.monotonic() - started
+            wanted = epochs_of(home) + moments.randrange(2)
+            wait_until(lambda wanted=wanted: epochs_of(home) >= wanted or None, process)
+            taken = len(steps.read()) + moments.randrange(30)
+            wait_until(lambda taken=taken: len(steps.read()) >= taken or None, process)
+            family = psutil.Process(process.pid).children(recursive=True)
+            repeated.append(steps.repeated())
+            kill(process.pid)
+            process.communicate()
+            assert psutil.wait_procs(family, timeout=60)[1] == []
+            finished = finished_files(home) | finished
+        home.ray = cluster.ray
+        started, known = time.monotonic(), epochs_of(home)
+        process = home.start("run", file)
+        wait_until(lambda: epochs_of(home) > known or None, process)
+        outcomes[-1].seconds = time.monotonic() - started
+        ended(process)
+
+        repeated.append(steps.repeated())
+        for outcome, before, after in zip(outcomes, repeated, repeated[1:], strict=False):
+            outcome.steps_repeated = after - before
+        found, expected = trainings_of(home), trainings_of(undisturbed)
+        outcomes[-1].points_lost = sum(
+            points_lost(found[trial], training) for trial, training in expected.items()
+        )
+        assert found.keys() == expected.keys()
+        for trial, training in found.items():
+            assert_same(training, expected[trial])
+        assert life.outcome(home) == life.outcome(undisturbed)
+        assert {path: path.read_bytes() for path in finished} == finished
+        assert {run.info.status for run in home.runs().values()} == {"FINISHED"}
+        assert_nothing_left_in(home)
+        assert_given_back(cluster)

@@ -1,0 +1,157 @@
+"""kill -9 of processes that train, at random moments; the driver lives and goes on."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.e2e.conftest import Cluster, Home
+from tests.faults.oracles import (
+    assert_nothing_left_in,
+    assert_undisturbed,
+    trial_folder,
+)
+from tests.faults.processes.conftest import (
+    ONE_TRIAL,
+    RATES,
+    SPACE,
+    StepTrace,
+    assert_given_back,
+    ended,
+    kill,
+    node,
+    seconds_to_recover,
+    trial_actors,
+    wait_until,
+)
+from tests.faults.processes.trace.sitecustomize import DEADLY_SEED
+from tests.faults.table import Outcome, Table
+
+pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
+
+STEPS_PER_EPOCH = 30  # of the recipe of `Home`
+EVERY_EPOCH = "storage: {checkpoint_share: 1}\n"
+
+
+def check(outcome: Outcome, home: Home, cluster: Cluster, steps: StepTrace) -> None:
+    """What holds after every one of these; at most the epoch under way is trained again."""
+    outcome.steps_repeated = steps.repeated()
+    assert outcome.steps_repeated <= STEPS_PER_EPOCH
+    outcome.points_lost = assert_undisturbed(home)
+    assert_nothing_left_in(home)
+    assert_given_back(cluster)
+
+
+@pytest.mark.faults_in_ci
+def test_a_worker_is_killed_in_the_middle_of_an_epoch(
+    home: Home, cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
+):
+    home.ray = cluster.ray
+    with faults.trial("kill -9: worker, mid-epoch") as outcome:
+        process = home.start("run", home.write(SPACE + EVERY_EPOCH))
+        at = moments.randrange(1, 4 * STEPS_PER_EPOCH - 20)
+        struck = steps.wait_for(process, rate=RATES[1], number=at)
+        kill(struck.pid)
+        outcome.seconds = seconds_to_recover(home, steps, struck, process)
+        ended(process)
+        check(outcome, home, cluster, steps)
+
+
+def test_a_worker_is_killed_in_the_middle_of_writing_a_checkpoint(
+    home: Home, cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
+):
+    home.ray = cluster.ray
+    with faults.trial("kill -9: worker, mid-checkpoint") as outcome:
+        process = home.start("run", home.write(SPACE + EVERY_EPOCH))
+        struck = steps.wait_for(process, rate=RATES[0], number=moments.randrange(1, 60))
+        checkpoints = trial_folder(home, "t0000") / "checkpoints"
+
+        def caught() -> bool | None:
+            if not half_written(checkpoints):
+                return None
+            os.kill(struck.pid, signal.SIGSTOP)
+            if half_written(checkpoints):
+                return True
+            os.kill(struck.pid, signal.SIGCONT)  # it was done before the signal came
+            return None
+
+        wait_until(caught, process, seconds=0.0002)
+        os.kill(struck.pid, signal.SIGKILL)
+        outcome.seconds = seconds_to_recover(home, steps, struck, process)
+        ended(process)
+        check(outcome, home, cluster, steps)
+
+
+def half_written(checkpoints: Path) -> list[Path]:
+    return [path for path in checkpoints.glob(".ep*") if path.name[-1].isdecimal()]
+
+
+def test_trials_on_a_node_whose_raylet_is_killed_go_on_elsewhere(
+    home: Home, one_cpu_cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
+):
+    home.ray = one_cpu_cluster.ray
+    sweep = SPACE + EVERY_EPOCH + "resources: {max_concurrent_trials: 2}\n"
+    with faults.trial("kill -9: raylet of one of two nodes") as outcome:
+        with node(one_cpu_cluster) as second:
+            process = home.start("run", home.write(sweep))
+            at = moments.randrange(31, 89)
+            seen = [steps.wait_for(process, rate=rate, number=at) for rate in RATES]
+            (struck,) = [step for step in seen if second.has(step.pid)]
+            kill(second.raylet().pid)
+            outcome.seconds = seconds_to_recover(home, steps, struck, process)
+            ended(process)
+        check(outcome, home, one_cpu_cluster, steps)
+
+
+def test_a_trial_of_two_workers_survives_the_death_of_its_actor_and_of_either_worker(
+    home: Home, cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
+):
+    home.ray = cluster.ray
+    file = home.write(
+        f"{ONE_TRIAL}resources: {{workers_per_trial: 2, cpus_per_worker: 1}}\n{EVERY_EPOCH}"
+    )
+    with (
+        faults.trial("kill -9: a trial's actor, of two workers") as actor_outcome,
+        faults.trial("kill -9: rank 0 of two workers") as first_outcome,
+        faults.trial("kill -9: rank 1 of two workers") as second_outcome,
+    ):
+        process = home.start("run", file, "--set", "max_duration=8ep")
+        repeated = 0
+        for which, outcome in enumerate((actor_outcome, first_outcome, second_outcome)):
+            at = moments.randrange(60 * which + 20, 60 * which + 60)
+            rank = max(0, which - 1)
+            struck = steps.wait_for(process, rate=RATES[0], number=at, rank=rank)
+            if which == 0:
+                (actor,) = trial_actors(cluster)
+                kill(actor)
+            else:
+                kill(struck.pid)
+            outcome.seconds = seconds_to_recover(home, steps, struck, process)
+            outcome.steps_repeated = steps.repeated() - repeated
+            repeated += outcome.steps_repeated
+            assert outcome.steps_repeated <= STEPS_PER_EPOCH
+        ended(process)
+        assert_undisturbed(home, num_workers=2)
+        assert_nothing_left_in(home)
+        assert_given_back(cluster)
+
+
+def test_a_trial_that_kills_its_worker_each_time_is_given_up_and_the_others_finish(
+    home: Home, cluster: Cluster, steps: StepTrace, faults: Table
+):
+    home.ray = cluster.ray
+    file = home.write(
+        f"space: {{seed: {{grid: [{DEADLY_SEED}, 1]}}}}\nsearch: {{algorithm: grid}}\n"
+    )
+    with faults.trial("a trial that kills its worker each time"):
+        out, _ = home.run("run", file, "-o", "json")
+        trials = json.loads(out)["trials"]
+        assert [(trial["status"], trial["reason"]) for trial in trials] == [
+            ("completed", None), ("failed", "worker"), ("completed", None),
+        ]  # fmt: skip
+        assert len([step for step in steps.read() if step.seed == DEADLY_SEED]) == 3
+        assert_nothing_left_in(home)
+        assert_given_back(cluster)
