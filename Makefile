@@ -8,7 +8,7 @@ export PYTHONUNBUFFERED := 1
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
-	@echo "make faults       kill drivers at random moments and resume"
+	@echo "make faults       break everything at random moments, and print what that cost"
 	@echo "make check        ruff, pyright, import rules"
 	@echo "make bench        print the measured figures of the README"
 	@echo "make ui           open the MLflow dashboard on 127.0.0.1:5000"
@@ -29,10 +29,12 @@ sweep: setup
 	$(BIN)/python -m sweeps run $(SWEEP)
 
 # The end-to-end tests mostly wait for processes to start, so the others run beside them.
+WITH_RAY := tests/e2e tests/faults/processes
+QUICK := --fault-seed 17 -m "not faults or faults_in_ci"
 test: setup
-	@log=$$(mktemp); nice $(BIN)/python -m pytest --fault-seed 17 --ignore tests/e2e -m "not faults" > $$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); nice $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
-	$(BIN)/python -m pytest --durations 15 -m "not faults" tests/e2e; status=$$?; \
+	$(BIN)/python -m pytest --durations 15 $(QUICK) $(WITH_RAY); status=$$?; \
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
 
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,

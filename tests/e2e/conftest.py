@@ -181,7 +181,7 @@ def tracking_server(home: Home, port: int) -> AbstractContextManager[None]:
     return started(server, dict(os.environ), home.path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
     """One Ray with two CPUs for every test that does not need its own: a start costs seconds."""
     with ray_head(num_cpus=2) as cluster:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 
 from resnet_core import Recipe, fit
 from resnet_core.dotted_paths import set_path
-from tests.e2e.conftest import Cluster, Home, wait_for_line
+from tests.e2e.conftest import Cluster, Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
@@ -107,19 +106,3 @@ def test_an_exploit_copies_the_donors_weights_bit_for_bit_and_trains_on_with_the
     assert histories == [history_of(folder) for folder in folders]
     assert same_weights == {True}
     assert [home.epochs(run) for run in home.runs().values()] == [[1, 2, 3, 4]] * 4
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_a_population_whose_driver_ends_goes_on_to_the_same_end(
-    home: Home, tmp_path, cluster: Cluster, number
-):
-    home.ray = cluster.ray
-    process = home.start("run", home.write(SWEEP))
-    wait_for_line(process, "epoch 2/4")
-    process.send_signal(number)
-    process.communicate()
-    home.run("resume", "e2e")
-    histories, same_weights = trained_again(home, tmp_path / "again")
-    assert histories == [history_of(folder) for folder in trial_folders(home)]
-    assert same_weights == {True}

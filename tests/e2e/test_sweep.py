@@ -143,26 +143,6 @@ def test_two_workers_train_one_trial_after_another_that_does_not_split(
     assert runs["t0000"].data.params["train_batch_size"] == "16"
 
 
-@pytest.mark.faults
-def test_trials_survive_the_kill_of_either_of_their_two_workers(home: Home):
-    file = home.write(
-        f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n"
-        "resources: {workers_per_trial: 2, cpus_per_worker: 1}\n"
-    )
-    process = home.start("run", file, "-o", "json")
-    for which, trial in enumerate(["t0000", "t0001"]):
-        wait_for_line(process, f"{trial}: epoch 2/4")
-        workers = processes_of(process, "ray::RayTrainWorker")
-        workers.sort(key=lambda worker: worker.pid)
-        assert len(workers) == 2
-        workers[which].send_signal(signal.SIGKILL)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, out + err
-    trials = json.loads(out)["trials"]
-    assert [(trial["status"], trial["epochs"]) for trial in trials] == [("completed", 4)] * 2
-    assert [home.epochs(run) for run in home.runs().values()] == [[1, 2, 3, 4]] * 2
-
-
 def test_a_sweep_that_cannot_fit_is_refused_and_leaves_nothing_behind(home: Home, cluster: Cluster):
     home.ray = cluster.ray
     file = home.write(
