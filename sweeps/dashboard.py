@@ -63,6 +63,7 @@ def _serve(store: str, port: int, host: str) -> int:
         **QUIET,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",  # it looks at the two lists above
     }
     print(f"dashboard: http://{host}/#/experiments (Ctrl-C ends it)", file=sys.stderr)
     # A session of its own: the server has children, and they must end with it.

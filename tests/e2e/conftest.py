@@ -131,13 +131,15 @@ class Cluster:
 
 
 @contextmanager
-def ray_head(num_cpus: int) -> Iterator[Cluster]:
+def ray_head(num_cpus: int, *, asks_for_token: bool = True) -> Iterator[Cluster]:
     """A local Ray head; it is gone afterwards, with its temporary folder."""
     folder = tempfile.mkdtemp(prefix="e2e-")  # socket paths must be short
     port, dashboard_port = free_port(), free_port()
     bin_folder = str(Path(sys.executable).parent)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    if not asks_for_token:
+        token = {"RAY_AUTH_MODE": "disabled"}
     environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token}
     command = f"ray start --head --port {port} --dashboard-port {dashboard_port}"
     command += f" --num-cpus {num_cpus} --node-ip-address 127.0.0.1 --temp-dir {folder}"

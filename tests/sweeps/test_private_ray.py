@@ -1,0 +1,85 @@
+"""The Ray that a sweep starts for itself: who can reach it, and what is left of it."""
+
+import os
+import stat
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+
+from sweeps.cluster import connected
+from sweeps.ray_access import Access, access_without_token
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+VARIABLES = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+def listening(processes: list[psutil.Process]) -> dict[str, set[str]]:
+    """Name of a process -> the addresses it listens on."""
+    return {
+        f"{one.name()} {one.pid}": {
+            found.laddr.ip for found in one.net_connections() if found.status == psutil.CONN_LISTEN
+        }
+        for one in processes
+    }
+
+
+def test_nobody_else_gets_in_and_nothing_is_left(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "the-user's-own-for-a-cluster")
+    me = psutil.Process()
+    before = set(me.children(recursive=True))
+    with connected():
+        file = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+        token = file.read_text()
+        assert len(token) == 64
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700  # Ray's own folder is in it
+
+        @ray.remote
+        def environment() -> dict[str, str]:
+            return dict(os.environ)
+
+        assert token not in ray.get(environment.remote()).values()
+        head = ray.get_runtime_context().gcs_address
+        processes = [one for one in me.children(recursive=True) if one not in before]
+        found = listening([me, *processes])
+        assert len(set().union(*found.values())) > 1  # it does listen, on IPv4 and IPv6
+        for name, addresses in found.items():
+            assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}, name
+        assert not any(token in " ".join(one.cmdline()) for one in processes)
+
+        assert access_without_token(head) is Access.TOKEN
+        assert 401 in answers(processes, None)
+        assert 403 in answers(processes, "0" * 64)
+        assert answers(processes, token).isdisjoint({401, 403})
+    gone, alive = psutil.wait_procs(processes, timeout=30)
+    assert (len(gone), alive) == (len(processes), [])
+    assert not file.parent.exists()
+    assert os.environ["RAY_AUTH_TOKEN"] == "the-user's-own-for-a-cluster"
+    assert "RAY_AUTH_TOKEN_PATH" not in os.environ
+
+
+def answers(processes: list[psutil.Process], token: str | None) -> set[int]:
+    """What the node's agent, which runs jobs, answers on those of its ports that speak HTTP."""
+    (agent,) = [one for one in processes if "DashboardAgent" in one.name()]
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    found = set()
+    for one in agent.net_connections():
+        if one.status != psutil.CONN_LISTEN:
+            continue
+        url = f"http://127.0.0.1:{one.laddr.port}/api/job_agent/jobs/none/logs"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10):
+                found.add(200)
+        except urllib.error.HTTPError as error:
+            found.add(error.code)
+        except (OSError, HTTPException):  # one that speaks gRPC
+            continue
+    return found
