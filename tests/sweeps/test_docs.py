@@ -13,6 +13,7 @@ from sweeps.sections import Algorithm, BudgetConfig, ConfirmConfig, Cost, Resour
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/sweeps.md").read_text()
 README = (REPOSITORY / "README.md").read_text()
+SECURITY = (REPOSITORY / "SECURITY.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,12 @@ def test_the_page_names_every_key_of_a_section(words):
     in_code = " ".join(re.findall(r"`([^`]+)`", PAGE.replace("```", "`")))
     missing = [word for word in words if not re.search(rf"\b{word}\b", in_code)]
     assert missing == []
+
+
+def test_the_tests_that_security_claims_rest_on_are_there():
+    named = set(re.findall(r"`(tests/\S+\.py)`", SECURITY))
+    assert len(named) > 5
+    assert [file for file in named if not (REPOSITORY / file).exists()] == []
 
 
 def test_readme_names_every_command():
