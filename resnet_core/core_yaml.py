@@ -2,8 +2,9 @@
 
 Scalars follow the YAML 1.2 core schema: ``1e-3`` is a number, ``no`` and ``12:30`` are text,
 ``012`` is 12. What makes a file mean something else than it seems to is a fault: equal keys, tabs,
-anchors, aliases, merge keys, tags, keys that are not text, a second document, deep nesting. Reading
-goes on after a fault where it can, so that all of them are found in one go.
+anchors, aliases, merge keys, tags, keys that are not text, a second document, deep nesting, more
+values than anybody writes. Reading goes on after a fault where it can, so that all of them are
+found in one go.
 
 Source: yaml.org/spec/1.2.2, section 10.3 (core schema). PyYAML's parser supplies the events.
 """
@@ -17,7 +18,16 @@ import yaml
 from resnet_core.problems import Loc
 
 MAX_DEPTH = 20
+MAX_VALUES = 20_000
+"""Keys, values, lists and mappings of one document; what a person writes has some hundred."""
+MAX_FAULTS = 100
+"""Told of one document. Reading and judging take time for each one, and nobody reads so many."""
 _LONGEST_NUMBER = 400
+
+_LINE_BREAK = "a line break that editors do not see; end lines with LF"
+_MISREAD = {"\t": "a tab; YAML is indented with spaces"}
+_MISREAD |= dict.fromkeys("\r\x85\u2028\u2029", _LINE_BREAK)
+_AS_SPACES = str.maketrans(dict.fromkeys(_MISREAD, " "))
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True}
@@ -57,11 +67,15 @@ def read_document(text: str) -> Document:
     """Read one YAML document; an empty text gives no data and no fault."""
     reader = _Reader()
     document = reader.document
-    tabs = [Fault(Place(number, line.index("\t") + 1), (), "a tab; YAML is indented with spaces")
-            for number, line in enumerate(text.split("\n"), start=1) if "\t" in line]  # fmt: skip
-    document.faults += tabs
+    text = text.replace("\r\n", "\n")
+    for number, line in enumerate(text.split("\n"), start=1):
+        for character, message in _MISREAD.items():
+            if (at := line.find(character)) >= 0:
+                document.faults.append(Fault(Place(number, at + 1), (), message))
+        if len(document.faults) >= MAX_FAULTS:
+            break
     try:
-        for event in yaml.parse(text.replace("\t", " "), Loader=yaml.SafeLoader):
+        for event in yaml.parse(text.translate(_AS_SPACES), Loader=yaml.SafeLoader):
             if not reader.take(event):
                 break
     except yaml.reader.ReaderError as error:
@@ -104,6 +118,8 @@ class _Dumper(yaml.SafeDumper):
 def _quote_if_needed(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     # PyYAML leaves 1e-3 bare, because to YAML 1.1 it is text.
     style = None if isinstance(read_plain_scalar(text), str) else "'"
+    if not _MISREAD.keys().isdisjoint(text):
+        style = '"'  # as escapes
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -125,10 +141,16 @@ class _Reader:
         self.document = Document()
         self._open: list[_Open] = []
         self._num_documents = 0
+        self._num_values = 0
 
     def take(self, event: yaml.Event) -> bool:
         """Add one event; False means that the rest cannot be understood."""
         place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+        self._num_values += isinstance(event, yaml.NodeEvent)
+        if self._num_values > MAX_VALUES:
+            return self._stop(place, f"more than {MAX_VALUES:,} keys and values")
+        if len(self.document.faults) >= MAX_FAULTS:
+            return self._stop(place, f"{MAX_FAULTS} faults so far; the rest was not read")
         match event:
             case yaml.DocumentStartEvent():
                 self._num_documents += 1

@@ -1,6 +1,7 @@
 """Dotted paths such as ``optimizer.sgd.learning_rate``: through plain data and through models."""
 
 import inspect
+from functools import cache
 from typing import Any, get_origin
 
 from pydantic import BaseModel
@@ -42,12 +43,17 @@ def set_path(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 def field_paths(model: type[BaseModel]) -> dict[str, Any]:
     """Every dotted path of a model to its annotation, sections (``optimizer``) included."""
+    return dict(_field_paths(model))
+
+
+@cache  # every file that is read asks for them many times
+def _field_paths(model: type[BaseModel]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         paths[name] = field.annotation
         is_collection = get_origin(field.annotation) in (list, tuple, dict)
         for section in () if is_collection else _models(field.annotation):
-            paths |= {f"{name}.{path}": leaf for path, leaf in field_paths(section).items()}
+            paths |= {f"{name}.{path}": leaf for path, leaf in _field_paths(section).items()}
     return paths
 
 

@@ -12,6 +12,8 @@ from resnet_core.dotted_paths import field_names_at, field_paths
 from resnet_core.problems import Loc, did_you_mean
 
 _LONGEST_VALUE = 60
+MAX_TOLD = 100
+"""Complaints about one model; looking for what was meant takes time for each."""
 _KINDS = {
     "model_type": "a mapping of keys to values", "model_attributes_type": "a mapping of keys to "
     "values", "dict_type": "a mapping of keys to values", "list_type": "a list",
@@ -43,15 +45,19 @@ def explain(error: ValidationError, model: type[BaseModel], data: Any) -> list[E
         data: What it was given; a loc names only what is there (or a key that is missing).
     """
     found: dict[tuple[Loc, bool], list[str]] = defaultdict(list)
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details[:MAX_TOLD]:
         loc = _loc_in_data(detail, data)
         message = _message(detail, loc, model)
         messages = found[loc, detail["type"] == "extra_forbidden"]
         if message not in messages:
             messages.append(message)
-    return [
+    told = [
         Explanation(loc, " or ".join(messages), of_key) for (loc, of_key), messages in found.items()
     ]
+    if (rest := len(details) - MAX_TOLD) > 0:
+        told.append(Explanation((), f"and {rest} more problems, told once these are gone", False))
+    return told
 
 
 def written(value: Any) -> str:
@@ -92,7 +98,9 @@ def _message(detail: ErrorDetails, loc: Loc, model: type[BaseModel]) -> str:
     if kind in ("too_short", "too_long"):
         bound = f"at least {context['min_length']}" if kind == "too_short" else (
             f"at most {context['max_length']}")  # fmt: skip
-        return f"must have {bound} entries, got {context['actual_length']}"
+        return (
+            f"must have {bound} entries, got {len(value)}"  # pydantic stops counting at the bound
+        )
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}, got {written(value)}"
     if kind in _BOUNDS:

@@ -117,17 +117,19 @@ def validate(model_class: type[Model], source: YamlSource, *, at: Loc = ()) -> M
 
 
 def _read_text(path: Path) -> str:
-    if not path.exists():
-        folder = path.parent
-        names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
-        raise InvalidFile([_whole_file(path, f"no such file{did_you_mean(path.name, names)}")])
-    if not path.is_file():
-        raise InvalidFile([_whole_file(path, "not a file")])
-    if path.stat().st_size > LARGEST_FILE_BYTES:
-        message = f"{path.stat().st_size:,} bytes; at most {LARGEST_FILE_BYTES:,} are read"
-        raise InvalidFile([_whole_file(path, message)])
     try:
-        raw = path.read_bytes()
+        if not path.exists():
+            folder = path.parent
+            names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+            hint = did_you_mean(path.name, names)
+            raise InvalidFile([_whole_file(path, f"no such file{hint}")])
+        if not path.is_file():
+            raise InvalidFile([_whole_file(path, "not a file")])
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE_BYTES + 1)
+        if len(raw) > LARGEST_FILE_BYTES:
+            message = f"{path.stat().st_size:,} bytes; at most {LARGEST_FILE_BYTES:,} are read"
+            raise InvalidFile([_whole_file(path, message)])
     except OSError as error:
         raise InvalidFile([_whole_file(path, f"cannot be read: {error.strerror}")]) from error
     try:

@@ -15,6 +15,7 @@ from resnet_core.problems import CannotTrain, InvalidFile
 from sweeps.answer.report import answer, trials_table
 from sweeps.answer.results import SweepResult
 from sweeps.loading import load_sweep
+from sweeps.names import InvalidName
 from sweeps.spec import Sweep
 from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, storage_root
 
@@ -57,7 +58,7 @@ def errors_to_status() -> Iterator[None]:
 
     try:
         yield
-    except (InvalidFile, CannotTrain) as error:
+    except (InvalidFile, InvalidName, CannotTrain) as error:
         leave(INVALID, str(error))
     except (SweepNotFound, TrialNotFound) as error:
         leave(NOT_FOUND, str(error))

@@ -23,7 +23,7 @@ from sweeps.space.check import check_space, no_such_field
 from sweeps.space.domains import Domain, Fixed, Listed, read_domain
 from sweeps.space.grid import grid_problems
 from sweeps.space.space import Space
-from sweeps.spec import Sweep, SweepSpec
+from sweeps.spec import MAX_KEYS, Sweep, SweepSpec
 from sweeps.sweep_checks import default_stops, limits, untrainable, useless_stopping
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -168,7 +168,7 @@ def _readable_domains(space: Any) -> dict[str, Domain]:
     """The entries of the space that are sound in themselves; the model tells of the others."""
     annotations = field_paths(Recipe)
     domains: dict[str, Domain] = {}
-    for path, entry in space.items() if isinstance(space, dict) else ():
+    for path, entry in space.items() if isinstance(space, dict) and len(space) <= MAX_KEYS else ():
         try:
             domain = read_domain(entry)
         except ValueError:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from resnet_core.credentials import holds_credentials
 from resnet_core.duration import WallClock
 from resnet_core.strict import StrictModel
+from sweeps.names import check_name
 
 Metric = Literal[
     "val_accuracy", "val_loss", "val_cross_entropy", "val_top5_accuracy", "train_loss"
@@ -122,15 +123,18 @@ class TrackingConfig(StrictModel):
     """Where MLflow keeps the runs."""
 
     uri: str | None = Field(default=None, description="null is sqlite:///mlflow.db.")
-    experiment: str | None = Field(
-        default=None, min_length=1, description="null is the sweep's name."
-    )
+    experiment: str | None = Field(default=None, description="null is the sweep's name.")
     register_winner: bool = Field(
         default=True, description="As a model that loads, under the sweep's name, when it ends."
     )
     figures: bool = Field(
         default=True, description="The report's, as PNG, when it ends; needs Chrome or Chromium."
     )
+
+    @field_validator("experiment")
+    @classmethod
+    def _check_experiment(cls, experiment: str | None) -> str | None:
+        return None if experiment is None else check_name(experiment)
 
     @field_validator("uri", mode="before")
     @classmethod

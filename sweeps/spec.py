@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +12,7 @@ from resnet_core.core_yaml import write_document
 from resnet_core.recipe import Recipe
 from resnet_core.strict import StrictModel
 from sweeps.early_stopping import DEFAULT, EarlyStoppingConfig
+from sweeps.names import check_name
 from sweeps.sections import (
     BudgetConfig,
     ConfirmConfig,
@@ -26,8 +26,9 @@ from sweeps.space.constraints import ConstraintList
 from sweeps.space.domains import Domain, canonical
 from sweeps.space.space import Space, apply_overrides
 
+MAX_KEYS = 200
+"""Of a space: a recipe has not as many fields."""
 _MAX_COUNTED = 10_000  # combinations that are gone through to count the points of a space
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SweepSpec(StrictModel):
@@ -40,9 +41,11 @@ class SweepSpec(StrictModel):
     )
     recipe: dict[str, Any] | None = Field(default=None, description="The recipe itself.")
     objective: ObjectiveConfig = ObjectiveConfig()
-    space: dict[str, Domain] = Field(min_length=1)
+    space: dict[str, Domain] = Field(min_length=1, max_length=MAX_KEYS)
     constraints: ConstraintList = Field(
-        default=(), description="Of a trial's model: parameters <= 30M, flops <= 5e9."
+        default=(),
+        max_length=100,
+        description="Of a trial's model: parameters <= 30M, flops <= 5e9.",
     )
     search: SearchConfig = SearchConfig()
     early_stopping: EarlyStoppingConfig | None = Field(
@@ -54,15 +57,7 @@ class SweepSpec(StrictModel):
     tracking: TrackingConfig = TrackingConfig()
     storage: StorageConfig = StorageConfig()
 
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"{name[:70]!r} names no folder; use 1 to 64 letters, digits, '.', '_' or '-', "
-                "a letter or digit first"
-            )
-        return name
+    _check_name = field_validator("name")(check_name)
 
     @model_validator(mode="after")
     def _check_one_recipe(self) -> Self:

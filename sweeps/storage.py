@@ -30,6 +30,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from sweeps.names import check_name
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
 
@@ -81,9 +82,10 @@ class SweepFolder:
         """Open an existing sweep.
 
         Raises:
+            InvalidName: If the name could lead out of the storage.
             SweepNotFound: If there is none; names the nearest one.
         """
-        folder = cls(root / name)
+        folder = cls(root / check_name(name))
         if folder.exists:
             return folder
         known = [folder.name for folder in all_sweeps(root)]

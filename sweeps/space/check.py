@@ -28,6 +28,9 @@ from sweeps.space.space import CannotDerive, Space, apply_overrides
 __all__ = ["SpaceReport", "check_space", "no_such_field"]
 
 _MAX_CONTEXTS = 12
+_MAX_OTHERS = 20
+_MAX_WRONG = 20
+"""Values of one key that are told to be wrong; each takes time, and nobody reads hundreds."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,9 @@ class _SpaceCheck:
         inner_message = ""
         domain = self.space.domains[path]
         for loc, value in domain.values_to_check():
+            if len(wrong) >= _MAX_WRONG:  # the rest counts as wrong, unseen
+                wrong.append(canonical(value))
+                continue
             own = self._own_complaints(path, value, contexts[canonical(value)])
             if own:
                 wrong.append(canonical(value))
@@ -177,6 +183,7 @@ class _SpaceCheck:
         # Where another value goes, it is this one that is wrong, and not any with the context.
         domain = self.space.domains.get(path)
         others = [] if domain is None else [other for _, other in domain.values_to_check()]
+        others = others[:_MAX_OTHERS]
         for found, context in list(zip(told, contexts, strict=True))[:_MAX_CONTEXTS]:
             if not all(self._complaints_at(path, other, context) for other in others):
                 return found

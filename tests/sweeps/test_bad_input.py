@@ -299,6 +299,24 @@ def test_a_file_that_is_wrong_ends_with_status_2_and_only_its_problems(tmp_path,
     assert all(map(str.startswith, lines, expected))
 
 
+def test_a_space_of_more_keys_than_a_recipe_has_is_refused_whole(problems):
+    (found,) = problems("".join(f"  k{i}: 1\n" for i in range(201)))
+    assert found == "sweep.yaml:6:3: space: must have at most 200 entries, got 201"
+
+
+def test_of_one_key_twenty_wrong_values_are_told(problems):
+    values = ", ".join(f"resnet{i}" for i in range(200, 500))
+    found = problems(f"  model.name: {{choice: [resnet18, {values}]}}\n")
+    assert len(found) == 20
+    assert found[0].startswith("sweep.yaml:6:35: space.model.name.choice[1]: must be 'resnet18'")
+
+
+def test_a_hundred_constraints_are_enough(problems):
+    constraints = ", ".join(["parameters <= 3M"] * 101)
+    (found,) = problems(DESIGN + f"constraints: [{constraints}]\n")
+    assert found.endswith("constraints: must have at most 100 entries, got 101")
+
+
 def test_what_is_wrong_in_a_space_is_told_all_at_once(problems):
     found = problems(
         "  seed: {int: [9, 1]}\n"

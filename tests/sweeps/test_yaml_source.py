@@ -81,6 +81,10 @@ def test_a_scalar_means_what_it_seems_to_mean(text, value):
         ("a: 1\nb: 2\na: 3\n", ["f.yaml:3:1: a: duplicate key; it stands already in line 1"]),
         ("a: {b: 1, b: 2}\n", ["f.yaml:1:11: a.b: duplicate key; it stands already in line 1"]),
         ("a:\n\tb: 1\n", ["f.yaml:2:1: a tab; YAML is indented with spaces"]),
+        ("a: 'x\u2028y'\nb: &x 1\n",
+         ["f.yaml:1:6: a line break that editors do not see; end lines with LF",
+          "f.yaml:2:4: b: anchor &x; write the value out where it is used"]),
+        ("a: 1\rb: 2\n", ["f.yaml:1:5: a line break that editors do not see; end lines with LF"]),
         ("a: &x 1\n", ["f.yaml:1:4: a: anchor &x; write the value out where it is used"]),
         ("<<: {a: 1}\n", ["f.yaml:1:1: <<: merge key; write the keys out"]),
         ("", ["f.yaml:1:1: the file is empty"]),
@@ -102,7 +106,7 @@ def test_a_scalar_means_what_it_seems_to_mean(text, value):
         ),
     ],
     ids=[
-        "duplicate", "nested duplicate", "tab", "anchor", "merge", "empty", "comment only", "list",
+        "duplicate", "nested duplicate", "tab", "line separator", "carriage return", "anchor", "merge", "empty", "comment only", "list",
         "number key", "boolean key", "list key", "two documents", "syntax", "control character",
         "not UTF-8", "UTF-16", "too large", "tag",
     ],
@@ -122,6 +126,32 @@ def test_ten_thousand_brackets_are_refused_at_the_twentieth(problems):
     assert "f.yaml:1:23" in problems("a: " + "[" * 10_000)[0]
 
 
+def test_as_many_values_as_nobody_writes_are_refused_at_the_first_one_too_many(problems):
+    # The mapping, its 2 keys and the list take 4 of the 20,000.
+    assert read_document("name: x\nstages:\n" + "- 1\n" * 19_995).faults == []
+    (found,) = problems("name: x\nstages:\n" + "- 1\n" * 99_000)
+    assert found == "f.yaml:19998:3: stages: more than 20,000 keys and values"
+
+
+@pytest.mark.parametrize("line", ["a: 1\n", "\t\n", "b: &x 1\n", "c: !!x 1\n"])
+def test_reading_ends_at_a_hundred_faults(problems, line):
+    *told, last = problems("name: x\n" + line * 10_000)
+    assert len(told) == 100
+    assert "100 faults so far; the rest was not read" in "".join([*told, last])
+
+
+def test_a_model_complains_of_a_hundred_values_and_counts_the_rest(problems):
+    text = "name: resnet18\noptimizer: {}\n" + "".join(f"a{i}: 1\n" for i in range(2_000))
+    told = problems(text)
+    assert len(told) == 101
+    assert told[0] == "f.yaml:1:1: and 1900 more problems, told once these are gone"
+
+
+def test_a_path_that_no_file_system_takes_is_a_problem_of_the_path():
+    with pytest.raises(InvalidFile, match="cannot be read: File name too long"):
+        read_yaml("x" * 5_000)
+
+
 def test_all_faults_are_told_at_once(problems):
     text = "a: &x 1\nb: *x\na: 2\n3: c\n"
     places = [one.split(": ")[0] for one in problems(text)]
@@ -137,6 +167,13 @@ def test_a_missing_file_names_the_nearest(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(InvalidFile, match="not a file"):
         read_yaml(tmp_path)
+
+
+def test_lines_may_end_as_windows_ends_them(tmp_path):
+    (tmp_path / "f.yaml").write_bytes(b"a: 1\r\nb: [x,\r\n  y]\r\n")
+    source = read_yaml(tmp_path / "f.yaml")
+    assert source.data == {"a": 1, "b": ["x", "y"]}
+    assert source.position(("b", 1)) == (str(tmp_path / "f.yaml"), 3, 3)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
@@ -228,5 +265,5 @@ def test_a_password_in_a_set_is_not_repeated(problems):
 def test_written_yaml_reads_back_equal():
     shared = ["x"]
     data = {"a": shared, "b": shared, "c": ["1e-3", "no", "012", "12:30", "", "~"], "d": 1e-5,
-            "e": {"f": None, "g": True, "h": "é: #"}, "i": 1e22}  # fmt: skip
+            "e": {"f": None, "g": True, "h": "é: #"}, "i": 1e22, "j": "\u2028 \x85\r\n\t"}  # fmt: skip
     assert read_document(write_document(data)).data == data
