@@ -1,7 +1,7 @@
 """Loss and accuracy of a model or a checkpoint on a whole split, whatever the number of workers."""
 
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,12 @@ def evaluate(
 
 
 def evaluate_together(
-    recipe: Recipe, models: list[ResNetClassifier], data: ImageData, split_name: str
+    recipe: Recipe,
+    models: list[ResNetClassifier],
+    data: ImageData,
+    split_name: str,
+    *,
+    after_batch: Callable[[], object] | None = None,
 ) -> list[dict[str, float]]:
     """Loss and accuracies on a whole split, every image counted once; collective if distributed.
 
@@ -43,13 +48,14 @@ def evaluate_together(
         models: On the device of the data; left in evaluation mode. Each image is loaded once.
         data: Whose split.
         split_name: train, validation or test.
+        after_batch: Called after each batch.
 
     Returns:
         For each model: loss, cross_entropy, accuracy, top5_accuracy (fractions) and num_images,
         which counts no image that could not be read.
     """
     metrics = [model.metrics() for model in models]
-    _measure(recipe, models, metrics, data, split_name)
+    _measure(recipe, models, metrics, data, split_name, after_batch)
     return _values(metrics, data, split_name)
 
 
@@ -60,12 +66,15 @@ def _measure(
     metrics: list[ClassificationMetrics],
     data: ImageData,
     split_name: str,
+    after_batch: Callable[[], object] | None = None,
 ) -> None:
     """Add this worker's share of a split to the metrics of each model."""
     with closing(_outputs(recipe, models, data, split_name)) as outputs:
         for labels, logits in outputs:
             for one, sums in zip(logits, metrics, strict=True):
                 sums.update(one, labels)
+            if after_batch is not None:
+                after_batch()
 
 
 @torch.no_grad()

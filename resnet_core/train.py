@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import torch
 from resnet_core.data.loader import TrainLoader
 from resnet_core.data.sources import load_data
 from resnet_core.evaluate import evaluate_together, named_data
+from resnet_core.finite import NonFiniteLoss, check_finite
 from resnet_core.micro_batch import MicroBatchTooLarge, largest_that_fits
 from resnet_core.models.factory import ResNetClassifier
 from resnet_core.optimizer import set_learning_rate
@@ -33,26 +34,7 @@ from resnet_core.schedule import build_schedule
 from resnet_core.train_batch import prepare
 from resnet_core.training import Snapshot, Training
 
-
-class NonFiniteLoss(ArithmeticError):
-    """The training loss became NaN or infinite; the same recipe does so every time.
-
-    Attributes:
-        step: The optimizer step, from 0, whose loss it was.
-        learning_rate: At that step.
-        last_finite_loss: Of the step before it, None if there was none.
-    """
-
-    def __init__(self, step: int, learning_rate: float, last_finite_loss: float | None) -> None:
-        before = (
-            "" if last_finite_loss is None else f"; the loss before it was {last_finite_loss:g}"
-        )
-        super().__init__(
-            f"the loss of step {step} is not finite (learning rate {learning_rate:g}){before}"
-        )
-        self.step = step
-        self.learning_rate = learning_rate
-        self.last_finite_loss = last_finite_loss
+__all__ = ["EpochResult", "NonFiniteLoss", "fit"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +112,7 @@ def fit(
     micro_batch_limit: int | None = None,
     device: torch.device | str | None = None,
     after_step: Callable[[Training], object] | None = None,
+    after_batch: Callable[[], object] | None = None,
 ) -> Generator[EpochResult]:
     """Train a recipe; leave the loop (or close the generator) to stop early.
 
@@ -144,6 +127,7 @@ def fit(
         device: Where to train; None takes the current CUDA device if there is one.
         after_step: Called after each optimizer step, for instance to save a checkpoint there; what
             it raises ends the training.
+        after_batch: Called after each batch, of training or of evaluation: a sign of life.
 
     Yields:
         One `EpochResult` per epoch, after its evaluation on the validation split.
@@ -244,18 +228,22 @@ def fit(
                     bad += batch.bad
                 if after_step is not None:
                     after_step(training)
+                if after_batch is not None:
+                    after_batch()
 
             # One reduction, and the epoch's first wait for the device.
             mean_over_workers(training.epoch_log)
             num_bad, *losses = training.epoch_log[: 1 + epoch_end - epoch_begin].tolist()
             train_seconds = time.perf_counter() - epoch_started
-            _check_finite([last_loss, *losses], epoch_begin, learning_rate)
+            check_finite([last_loss, *losses], epoch_begin, learning_rate)
             last_loss = losses[-1]
             if bad:
                 warnings.warn(_about_bad_images(bad), stacklevel=2)
             training.average_running_statistics()
             models = [training.evaluated_model, training.model][: 1 if training.ema is None else 2]
-            validation, *others = evaluate_together(recipe, models, data, "validation")
+            validation, *others = evaluate_together(
+                recipe, models, data, "validation", after_batch=after_batch
+            )
             raw = others[0] if others else {}
             num_images = (training.step - first_step) * recipe.train_batch_size
             elapsed = training.elapsed_seconds
@@ -289,12 +277,3 @@ def fit(
 def _about_bad_images(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"images that could not be read were replaced: {', '.join(names[:5])}{more}"
-
-
-def _check_finite(
-    losses: list[float | None], first_step: int, learning_rate: Callable[[int], float]
-) -> None:
-    """Raise at the first loss that is not finite; the loss before ``first_step`` comes first."""
-    for index, (before, loss) in enumerate(pairwise(losses)):
-        if loss is not None and not math.isfinite(loss):
-            raise NonFiniteLoss(first_step + index, learning_rate(first_step + index), before)

@@ -25,7 +25,8 @@ class TrialRecord:
         overrides: Flat, dotted path -> value; empty for trial 0.
         status: pending, running, paused (at a rung), completed, stopped_early, failed, infeasible
             or duplicate.
-        reason: Why it failed or is infeasible: nan, oom, constraint, data, storage, worker, error.
+        reason: Why it failed or is infeasible: nan, oom, constraint, data, storage, worker, hang,
+            error.
         error: The traceback of a failure, or the constraint that is violated.
         worker_seconds: Wall-clock seconds times workers, over all attempts and rungs.
         start_seconds: From the decision to run the trial to its first optimizer step.

@@ -18,6 +18,7 @@ from sweeps.memory import Memory
 from sweeps.record import TrialRecord
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
+from sweeps.watchdog import newest_hang
 
 
 def _stopping_at_errors(method: Callable[..., None]) -> Callable[..., None]:
@@ -164,7 +165,9 @@ class Recorder(tune.Callback):
         self._display.ended(record, result)
 
     def _failed(self, trial: Any, failure: dict[str, Any]) -> None:
-        _, record = self._record(trial)
+        assignment, record = self._record(trial)
+        if failure["reason"] == "worker" and (hang := newest_hang(assignment.folder)) is not None:
+            failure = {"reason": "hang", "error": hang}
         recipe = self._sweep.recipe_for(record.overrides)
         follows = consequence(record, recipe, failure)
         record = self._close(trial, **follows.changes)

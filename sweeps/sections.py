@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from resnet_core.credentials import holds_credentials
-from resnet_core.duration import WallClock
+from resnet_core.duration import Duration, WallClock
 from resnet_core.strict import StrictModel
 from sweeps.names import check_name
 
@@ -106,6 +106,16 @@ class ResourcesConfig(StrictModel):
     reuse_workers: bool = Field(
         default=True, description="Keep worker processes from one trial to the next."
     )
+    hang_timeout: WallClock | None = Field(
+        default=Duration.parse("10min"),
+        description="A worker that takes longer from one batch to the next has hung, and is ended; "
+        "null: never.",
+    )
+
+    @property
+    def hang_seconds(self) -> float | None:
+        """``hang_timeout`` in seconds."""
+        return None if self.hang_timeout is None else self.hang_timeout.seconds
 
     @property
     def torch_threads(self) -> int | None:

@@ -10,6 +10,7 @@
         trial.json                                  the trial: what varied, status, cost
         metrics.jsonl                               one line per epoch, written by rank 0
         data.json                                   digests of the data, written by rank 0
+        hangs.txt                                   what workers that hung were doing, if any did
         checkpoints/ep0003/                         newest and best
         rungs/ep0002/                               the same of a shorter schedule (stretch)
         mutations.jsonl                             what it took over from others (pbt, pb2)

@@ -9,7 +9,7 @@ import gc
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from sweeps.population.mutations import inherited_epoch
 from sweeps.preemption import Notice, Preempted
 from sweeps.spool import Spool
 from sweeps.system_metrics import SystemMetrics, system_metrics
+from sweeps.watchdog import Watchdog
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -77,15 +78,23 @@ def serve(
         num_workers: Of the gang.
         device: Where to train; None is the GPU that Ray gave this process, the CPU without one.
     """
-    exchange, threads = config.exchange, config.resources.torch_threads
+    threads = config.resources.torch_threads
     if threads is not None:
         torch.set_num_threads(threads)
     if device is None:
         device = torch.device("cuda" if config.resources.gpus_per_worker > 0 else "cpu")
     pace, system = Pace(config.checkpoint_share), system_metrics(device)
     notice = Notice()
-    notice.listen(exchange, gang, rank=rank, num_workers=num_workers)
-    worker = _Worker(gang, config, rank, num_workers, device, pace, system, notice)
+    notice.listen(config.exchange, gang, rank=rank, num_workers=num_workers)
+    watchdog = Watchdog(config.resources.hang_seconds)
+    worker = _Worker(gang, config, rank, num_workers, device, pace, system, notice, watchdog)
+    with closing(watchdog):
+        _serve(worker)
+
+
+def _serve(worker: "_Worker") -> None:
+    gang, exchange = worker.gang, worker.config.exchange
+    rank, num_workers = worker.rank, worker.num_workers
     number = 0
     while True:
         next_command = exchange.next_command if rank == 0 else exchange.follow
@@ -127,9 +136,14 @@ class _Worker:
     pace: Pace
     system: SystemMetrics
     notice: Notice
+    watchdog: Watchdog
 
     def train(self, command: dict[str, Any]) -> None:
         """Train one trial to its end, or to the verdict that ends it."""
+        with self.watchdog.watching(Path(command["folder"]), self.rank):
+            self._train(command)
+
+    def _train(self, command: dict[str, Any]) -> None:
         folder = Path(command["folder"])
         if self.rank == 0:
             with _storage():
@@ -176,12 +190,13 @@ class _Worker:
             micro_batch_limit=command.get("micro_batch_limit"),
             device=self.device,
             after_step=after_step,
+            after_batch=self.watchdog.batch,
         )
         self.system.read()  # from here on it is about this trial
         for result in results:
             metrics = {
                 **result.metrics(),
-                "first_step_at": first_step_at[0],
+                "first_step_at": next(iter(first_step_at), None),
                 "parameters": sum(weight.numel() for weight in result.model.parameters()),
             }
             is_rung = command["rung"] is not None
@@ -206,11 +221,11 @@ class _Worker:
     def _report(self, command: dict[str, Any], metrics: dict[str, Any]) -> bool:
         """Report an epoch; whether to train on."""
         item = {"kind": "epoch", "metrics": metrics} if self.rank == 0 else None
-        verdict: Any = ray.get(
-            self.config.exchange.report.remote(
-                self.gang, command["number"], metrics["epoch"], item, last=metrics["finished"]
-            )
+        report = self.config.exchange.report.remote(
+            self.gang, command["number"], metrics["epoch"], item, last=metrics["finished"]
         )
+        with self.watchdog.paused():
+            verdict: Any = ray.get(report)
         return verdict
 
 

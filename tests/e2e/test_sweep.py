@@ -116,7 +116,7 @@ def test_a_point_that_cannot_be_trained_is_infeasible_alone_and_says_why(
     out, err = home.run("run", file, "-o", "json")
     statuses = [(t["status"], t["reason"]) for t in json.loads(out)["trials"]]
     assert statuses == [("completed", None), ("infeasible", "nan"), ("infeasible", "nan")]
-    assert "infeasible (and 1 more):\nresnet_core.train.NonFiniteLoss: the loss of step" in err
+    assert "infeasible (and 1 more):\nresnet_core.finite.NonFiniteLoss: the loss of step" in err
     run = home.runs()["t0001"]
     assert (run.info.status, run.data.tags["trial.reason"]) == ("FAILED", "nan")
     error = home.client.download_artifacts(run.info.run_id, "error.txt")

@@ -106,7 +106,8 @@ def test_a_scalar_means_what_it_seems_to_mean(text, value):
         ),
     ],
     ids=[
-        "duplicate", "nested duplicate", "tab", "line separator", "carriage return", "anchor", "merge", "empty", "comment only", "list",
+        "duplicate", "nested duplicate", "tab", "line separator", "carriage return", "anchor",
+        "merge", "empty", "comment only", "list",
         "number key", "boolean key", "list key", "two documents", "syntax", "control character",
         "not UTF-8", "UTF-16", "too large", "tag",
     ],
@@ -265,5 +266,6 @@ def test_a_password_in_a_set_is_not_repeated(problems):
 def test_written_yaml_reads_back_equal():
     shared = ["x"]
     data = {"a": shared, "b": shared, "c": ["1e-3", "no", "012", "12:30", "", "~"], "d": 1e-5,
-            "e": {"f": None, "g": True, "h": "é: #"}, "i": 1e22, "j": "\u2028 \x85\r\n\t"}  # fmt: skip
+            "e": {"f": None, "g": True, "h": "é: #"}, "i": 1e22,
+            "j": "\u2028 \x85\r\n\t"}  # fmt: skip
     assert read_document(write_document(data)).data == data
