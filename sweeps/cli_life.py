@@ -168,7 +168,7 @@ def confirm(
 
 @app.command()
 def cancel(name: SweepName, storage: Storage = None) -> None:
-    """End a sweep, running or not; trials keep their last epoch's checkpoint, runs are closed."""
+    """End a sweep, running or not; trials keep what they have trained, runs are closed."""
     with errors_to_status():
         sweep, folder = open_sweep(name, storage)
         if folder.is_running:
