@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from resnet_core import Recipe, fit
-from resnet_core.checkpoint import read_manifest
+from resnet_core.manifest import read_manifest
 from resnet_core.training import Training
 from sweeps.exchange import Exchange
 from sweeps.keeper import WITHIN_EPOCH, Keeper, Pace, leave, newest_of
