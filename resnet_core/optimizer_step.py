@@ -39,7 +39,14 @@ class OptimizerStep:
         recipe, model = training.recipe, training.model
         self.micro_batch_size = micro_batch_size
         self._training = training
-        self._ddp = DistributedDataParallel(model, **_NO_BUFFER_SYNC) if is_distributed() else None
+        # From a checkpoint all have read the same weights, and each has statistics of its own, which
+        # a broadcast of rank 0's would overwrite.
+        begins = training.step == 0
+        self._ddp = (
+            DistributedDataParallel(model, init_sync=begins, **_NO_BUFFER_SYNC)
+            if is_distributed()
+            else None
+        )
         self._network: Callable[..., Tensor] = self._ddp or model
         if recipe.compile:
             # Shapes are fixed, since partial batches are dropped; where images grow, the second

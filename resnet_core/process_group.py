@@ -27,6 +27,21 @@ def mean_of_each(tensors: list[Tensor]) -> None:
     """`mean_over_workers` of several tensors in place, in one reduction."""
     if is_distributed() and tensors:
         flat = mean_over_workers(torch.cat([tensor.flatten() for tensor in tensors]))
-        parts = flat.split([tensor.numel() for tensor in tensors])
-        for tensor, part in zip(tensors, parts, strict=True):
-            tensor.copy_(part.view_as(tensor))
+        unpack(flat, tensors)
+
+
+def of_each_worker(tensors: list[Tensor]) -> Tensor:
+    """What every worker has in its tensors, side by side (workers, numbers); a collective call."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    if not is_distributed():
+        return flat[None]
+    rows = [torch.empty_like(flat) for _ in range(dist.get_world_size())]
+    dist.all_gather(rows, flat)
+    return torch.stack(rows)
+
+
+def unpack(flat: Tensor, tensors: list[Tensor]) -> None:
+    """Overwrite tensors with what `of_each_worker` has in a row."""
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))

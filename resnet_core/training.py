@@ -21,7 +21,13 @@ from resnet_core.models.factory import ResNetClassifier, build_model
 from resnet_core.optimizer import build_optimizer
 from resnet_core.precision import loss_scaler
 from resnet_core.problems import CannotTrain
-from resnet_core.process_group import is_distributed, mean_of_each
+from resnet_core.process_group import (
+    is_distributed,
+    mean_of_each,
+    of_each_worker,
+    rank_and_num_workers,
+    unpack,
+)
 from resnet_core.random_streams import global_seed
 from resnet_core.recipe import Recipe
 
@@ -117,21 +123,23 @@ class Training:
 
     def average_running_statistics(self) -> None:
         """Give every worker the mean of all workers' batch-norm statistics, in one reduction."""
+        mean_of_each(self._running_statistics())
+
+    def _running_statistics(self) -> list[Tensor]:
         models = [self.model] if self.ema is None else [self.model, self.ema.model]
-        mean_of_each(
-            [
-                buffer
-                for model in models
-                for name, buffer in model.named_buffers()
-                if "running_" in name
-            ]
-        )
+        return [
+            buffer
+            for model in models
+            for name, buffer in model.named_buffers()
+            if "running_" in name
+        ]
 
     def save_checkpoint(self, folder: str | Path) -> None:
         """Save the training as it is now, at any step, so that `fit` can go on from here.
 
         In a process group every worker calls it, since within an epoch each has statistics of its
-        own, of which the mean is saved; rank 0 writes.
+        own: they are saved beside their mean, from which another number of workers goes on; rank 0
+        writes.
 
         Raises:
             OSError: If it cannot be written; nothing half-written stays behind.
@@ -152,13 +160,16 @@ class Training:
         model, averages = self.model.state_dict(), {}
         if self.ema is not None:
             averages = self.ema.model.state_dict()
-        epoch_log = self.epoch_log.clone()
+        epoch_log, own = self.epoch_log.clone(), None
         if self.step != self.metrics.get("step"):  # within an epoch
+            own = of_each_worker([self.epoch_log, *self._running_statistics()])
             kept = [_statistics(state) for state in (model, averages)]
             mean_of_each([epoch_log, *(tensor for part in kept for tensor in part.values())])
             model, averages = model | kept[0], averages | kept[1]
         states = {"model": model, "optimizer": self.optimizer.state_dict()}
         states["progress"] = {"epoch_log": epoch_log}
+        if own is not None and len(own) > 1:
+            states["workers"] = {"own": own}
         if averages:
             states["ema"] = averages
         if self.scaler.is_enabled():
@@ -209,6 +220,10 @@ class Training:
             self.ema.model.load_state_dict(states["ema"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(states["scaler"])
+        rank, num_workers = rank_and_num_workers()
+        own = states.get("workers", {"own": ()})["own"]
+        if len(own) == num_workers:
+            unpack(own[rank], [self.epoch_log, *self._running_statistics()])
         self.metrics, self.epoch, self.step = manifest.metrics, manifest.epoch, manifest.step
         self.seconds_before = manifest.elapsed_seconds
 
