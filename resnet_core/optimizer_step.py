@@ -39,8 +39,8 @@ class OptimizerStep:
         recipe, model = training.recipe, training.model
         self.micro_batch_size = micro_batch_size
         self._training = training
-        # From a checkpoint all have read the same weights, and each has statistics of its own, which
-        # a broadcast of rank 0's would overwrite.
+        # From a checkpoint all have read the same weights, and each has statistics of its own: no
+        # broadcast of rank 0's.
         begins = training.step == 0
         self._ddp = (
             DistributedDataParallel(model, init_sync=begins, **_NO_BUFFER_SYNC)
