@@ -7,10 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
+from resnet_core import Recipe, fit
+from sweeps.tracking.points import METRICS
 from tests.e2e.conftest import Cluster, Home, wait_for_line
 from tests.faults.damage import flip_a_bit
 from tests.faults.table import Outcome, Table
@@ -25,21 +27,31 @@ NUM_TRIALS, NUM_EPOCHS, STEPS_PER_EPOCH = 3, 4, 30
 CHECKPOINT_BYTES = 2_300_000  # of a ResNet-20 with its momentum
 
 
-@pytest.fixture(scope="module")
-def undisturbed(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    home = Home(tmp_path_factory.mktemp("undisturbed"), cluster.ray)
-    home.run("run", home.write(SWEEP))
-    return points(home)
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+"""Trial -> metric -> (step, value) of each epoch, without what differs from run to run."""
+_TIMES = {"images_per_second", "elapsed_seconds"}
 
 
-def points(home: Home) -> dict[str, dict[str, Any]]:
-    """Trial -> metric -> (step, value) of each point in the store, but for times."""
-    times = {"images_per_second", "elapsed_seconds"}
-    found: dict[str, dict[str, Any]] = {}
+def undisturbed(home: Home) -> Curves:
+    """Each trial's recipe, trained here without a break."""
+    found: Curves = {}
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the worker: another number adds in another order
+    for file in sorted((home.path / "results/e2e/trials").glob("t*/recipe.yaml")):
+        curves = found.setdefault(file.parent.name[:5], {})
+        for result in fit(Recipe.from_yaml(file)):
+            for name, value in result.metrics().items():
+                if name in METRICS and name not in _TIMES:
+                    curves.setdefault(name, []).append((result.step, float(value)))
+    torch.set_num_threads(num_threads)
+    return found
+
+
+def in_store(home: Home) -> Curves:
+    """The same as MLflow's own client reads it; a doubled point is there twice."""
+    found: Curves = {}
     for trial, run in home.runs().items():
-        names = {name for name in run.data.metrics if not name.startswith("system/")} - times
+        names = {name for name in run.data.metrics if not name.startswith("system/")} - _TIMES
         found[trial] = {
             name: sorted(
                 (one.step, one.value)
@@ -50,14 +62,14 @@ def points(home: Home) -> dict[str, dict[str, Any]]:
     return found
 
 
-def assert_undisturbed(home: Home, undisturbed: dict[str, Any], outcome: Outcome) -> None:
-    found = points(home)
+def assert_undisturbed(home: Home, outcome: Outcome) -> None:
+    found, expected = in_store(home), undisturbed(home)
     outcome.points_lost = sum(
-        len(set(expected) ^ set(found[trial][name]))
-        for trial, metrics in undisturbed.items()
-        for name, expected in metrics.items()
+        len(set(points) ^ set(found[trial][name]))
+        for trial, curves in expected.items()
+        for name, points in curves.items()
     )
-    assert found == undisturbed
+    assert found == expected
 
 
 @pytest.fixture
@@ -81,7 +93,7 @@ def resized(disk: Path, size: float) -> None:
 
 
 def test_a_sweep_stops_at_a_full_disk_and_goes_on_once_there_is_room(
-    home: Home, cluster: Cluster, small_results: Path, undisturbed, faults: Table,
+    home: Home, cluster: Cluster, small_results: Path, faults: Table,
     moments: random.Random,
 ):  # fmt: skip
     home.ray = cluster.ray
@@ -103,12 +115,12 @@ def test_a_sweep_stops_at_a_full_disk_and_goes_on_once_there_is_room(
         out, _ = home.run("resume", "e2e", "-o", "json")
         outcome.seconds = time.monotonic() - started
         assert [t["status"] for t in json.loads(out)["trials"]] == ["completed"] * NUM_TRIALS
-        assert_undisturbed(home, undisturbed, outcome)
+        assert_undisturbed(home, outcome)
         assert {run.info.status for run in home.runs().values()} == {"FINISHED"}
 
 
 def test_a_damaged_checkpoint_is_told_on_the_terminal_and_the_one_before_it_used(
-    home: Home, cluster: Cluster, undisturbed, faults: Table, moments: random.Random
+    home: Home, cluster: Cluster, faults: Table, moments: random.Random
 ):
     home.ray = cluster.ray
     file = home.write(SWEEP)
@@ -125,4 +137,4 @@ def test_a_damaged_checkpoint_is_told_on_the_terminal_and_the_one_before_it_used
         (line,) = [one for one in err.splitlines() if "is damaged" in one]
         assert f"t0001: checkpoint {saved[-1].name} is damaged and was set aside as" in line
         outcome.steps_repeated = STEPS_PER_EPOCH * (epoch - before)
-        assert_undisturbed(home, undisturbed, outcome)
+        assert_undisturbed(home, outcome)

@@ -40,6 +40,7 @@ in_ci = pytest.mark.faults_in_ci
 CPU = torch.device("cpu")
 TIMES = {"images_per_second", "elapsed_seconds"}
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
+NUM_KILLS = 13  # of each kind of writer
 RECIPE = Recipe.model_validate(
     {
         "model": {"name": "resnet_20", "num_classes": 4, "initial_stem": "cifar"},
@@ -122,12 +123,12 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("attempts", [pytest.param(2, marks=in_ci), 4])
+@in_ci
 @pytest.mark.parametrize("fault", DAMAGES)
 def test_a_damaged_newest_checkpoint_costs_its_epoch_and_nothing_else(
-    tmp_path, faults: Table, moments: random.Random, undisturbed, fault, attempts
+    tmp_path, faults: Table, moments: random.Random, undisturbed, fault
 ):
-    for attempt in range(attempts):
+    for attempt in range(2):
         with faults.trial(fault) as outcome:
             folder, said = undisturbed.copy(tmp_path / str(attempt)), []
             DAMAGES[fault](folder / f"ep{NUM_EPOCHS - 1:04d}", moments)
@@ -169,16 +170,16 @@ def test_without_the_digests_a_flipped_bit_is_not_noticed_and_the_end_is_another
 # ---- killed writers ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kills", [pytest.param(13, marks=in_ci), 12])
+@in_ci
 @pytest.mark.parametrize("one_name", [False, True], ids=["a-folder-each", "one-folder-replaced"])
 def test_a_writer_killed_at_any_moment_leaves_what_it_had_saved(
-    tmp_path, faults: Table, moments: random.Random, writers, one_name, kills
+    tmp_path, faults: Table, moments: random.Random, writers, one_name
 ):
     started = time.monotonic()
     save(tmp_path / "timed" / "ep0001", 1)
     save_seconds = time.monotonic() - started
     hit = 0
-    for kill in range(kills):
+    for kill in range(NUM_KILLS):
         folder = tmp_path / str(kill)
         with faults.trial("kill -9 while a checkpoint is saved") as outcome:
             with writers.running(save_for_ever, folder, one_name) as (process, told):
@@ -199,7 +200,7 @@ def test_a_writer_killed_at_any_moment_leaves_what_it_had_saved(
             torch.testing.assert_close(states, states_of(about.epoch), rtol=0, atol=0)
             assert not [name for name in names(folder) if not name.startswith("ep")]
             outcome.steps_repeated = 0
-    print(f"{hit} of {kills} were killed in the middle of a save")
+    print(f"{hit} of {NUM_KILLS} were killed in the middle of a save")
 
 
 # ---- disks that take no more ---------------------------------------------------------------------

@@ -26,7 +26,7 @@ from tests.faults.table import Table
 
 pytestmark = pytest.mark.faults
 in_ci = pytest.mark.faults_in_ci
-many = pytest.mark.parametrize("cases", [pytest.param(200, marks=in_ci), 2000])
+many = pytest.mark.parametrize("cases", [pytest.param(200, marks=in_ci), 1000])
 
 CPU = torch.device("cpu")
 STATES = {
