@@ -61,7 +61,7 @@ class Proxy:
     def _listen(self) -> None:
         proxy = self
 
-        class ForwardedRequest(BaseHTTPRequestHandler):
+        class Relay(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def handle_any(self) -> None:
@@ -72,7 +72,7 @@ class Proxy:
             def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002  the base's
 
         ThreadingHTTPServer.daemon_threads = True
-        self._listening = ThreadingHTTPServer(("127.0.0.1", self._port), ForwardedRequest)
+        self._listening = ThreadingHTTPServer(("127.0.0.1", self._port), Relay)
         self._port = self._listening.server_address[1]
         serve = self._listening.serve_forever
         threading.Thread(target=serve, args=(0.01,), daemon=True).start()

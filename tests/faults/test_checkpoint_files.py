@@ -10,19 +10,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 import torch
 
-from resnet_core import Recipe, fit, manifest
+from resnet_core import fit, manifest
 from resnet_core.checkpoint import load_checkpoint
 from resnet_core.manifest import CorruptCheckpoint, newest_checkpoint, verify_checkpoint
 from tests.faults.damage import DAMAGES, flip_a_bit, turn_a_weight_around
 from tests.faults.table import Outcome, Table
+from tests.faults.undisturbed import NUM_EPOCHS, RECIPE, STEPS_PER_EPOCH, Undisturbed, go_on
 from tests.faults.writers import (
     Writers,
     drained,
@@ -38,20 +37,7 @@ pytestmark = pytest.mark.faults
 in_ci = pytest.mark.faults_in_ci
 
 CPU = torch.device("cpu")
-TIMES = {"images_per_second", "elapsed_seconds"}
-NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 NUM_KILLS = 13  # of each kind of writer
-RECIPE = Recipe.model_validate(
-    {
-        "model": {"name": "resnet_20", "num_classes": 4, "initial_stem": "cifar"},
-        "optimizer": {"decoupled_sgdw": {"learning_rate": 0.05, "momentum": 0.9}},
-        "lr_schedulers": {"linear_warmup": "1ep", "cosine_decay": {"T_max": "3ep"}},
-        "train_batch_size": 16,
-        "max_duration": f"{NUM_EPOCHS}ep",
-        "methods": {"ema": {"half_life": "3ba", "update_interval": "1ba"}},
-        "data": {"fake": {"num_train": 48, "num_evaluation": 33, "image_size_px": 8}},
-    }
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,23 +55,6 @@ def writers() -> Iterator[Writers]:
     writers.close()
 
 
-@dataclass
-class Undisturbed:
-    """A training of `RECIPE` to its end, every epoch of it saved."""
-
-    folder: Path
-    results: list[dict[str, Any]]
-
-    def copy(self, target: Path, *, until: int = NUM_EPOCHS - 1) -> Path:
-        for epoch in range(1, until + 1):
-            shutil.copytree(self.folder / f"ep{epoch:04d}", target / f"ep{epoch:04d}")
-        return target
-
-    @property
-    def states(self) -> dict[str, Any]:
-        return load_checkpoint(self.folder / f"ep{NUM_EPOCHS:04d}", CPU)[0]
-
-
 @pytest.fixture(scope="module")
 def undisturbed(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder, results = tmp_path_factory.mktemp("undisturbed"), []
@@ -93,30 +62,6 @@ def undisturbed(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> U
         result.save_checkpoint(folder / f"ep{result.epoch:04d}")
         results.append(result.metrics())
     return Undisturbed(folder, results)
-
-
-def go_on(
-    folder: Path, undisturbed: Undisturbed, outcome: Outcome, say: Callable[[str], object]
-) -> None:
-    """Resume in a folder of checkpoints as a worker does; the end must be the undisturbed one."""
-    started = time.monotonic()
-    newest = newest_checkpoint(folder, say)
-    epoch = 0 if newest is None else int(newest.name[2:])
-    found = [] if newest is None else [verify_checkpoint(newest).metrics]
-    for result in fit(RECIPE, resume_from=newest):
-        outcome.seconds = outcome.seconds or time.monotonic() - started
-        found.append(result.metrics())
-        result.save_checkpoint(folder / f"ep{result.epoch:04d}")
-    states, _ = load_checkpoint(folder / f"ep{NUM_EPOCHS:04d}", CPU)
-    torch.testing.assert_close(states, undisturbed.states, rtol=0, atol=0)
-    expected = undisturbed.results[max(0, epoch - 1) :]
-    outcome.points_lost = len(expected) - len(found)
-    outcome.steps_repeated = STEPS_PER_EPOCH * (NUM_EPOCHS - 1 - epoch)
-    assert [_without_times(one) for one in found] == [_without_times(one) for one in expected]
-
-
-def _without_times(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metrics.items() if name not in TIMES}
 
 
 def names(folder: Path) -> list[str]:
