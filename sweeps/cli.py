@@ -129,8 +129,10 @@ def train(
 ) -> None:
     """Train one recipe, without Ray and without MLflow."""
     from resnet_core import NonFiniteLoss
+    from resnet_core.data.loader import lost_a_loader
     from sweeps.train_alone import train_alone
 
+    again = "run it again to go on" if checkpoints else "nothing was saved"
     with errors_to_status():
         try:
             train_alone(recipe, sets or [], checkpoints, as_json=output is Output.JSON)
@@ -138,8 +140,11 @@ def train(
             leave(NONE_FINISHED, str(error))
         except (ImportError, OSError) as error:  # of data, pretrained weights or a checkpoint
             leave(INVALID, str(error))
+        except RuntimeError as error:
+            if not lost_a_loader(error):
+                raise
+            leave(NONE_FINISHED, f"{error}; {again}")
         except KeyboardInterrupt:
-            again = "run it again to go on" if checkpoints else "nothing was saved"
             leave(INTERRUPTED, f"interrupted; {again}")
 
 

@@ -101,7 +101,9 @@ class Exchange:
             box.changed.notify_all()
 
     async def abandoned(self, *, timeout_seconds: float) -> list[Any]:
-        """Close every gang and wait for them to end.
+        """Close every gang and wait for those of several workers to end.
+
+        One alone ends with its trainable, and if that was killed, nobody is left to say so.
 
         Returns:
             The placement groups of those that have not: their trainable was ended before it could
@@ -114,11 +116,13 @@ class Exchange:
                 box.changed.notify_all()
         left = []
         for box in self._mailboxes.values():
+            if box.placement_group is None:
+                continue
             async with box.changed:
                 gone = await wait(
                     box, lambda box=box: box.gone, max(0, deadline - time.monotonic())
                 )
-            if not gone and box.placement_group is not None:
+            if not gone:
                 left.append(box.placement_group)
         return left
 

@@ -24,6 +24,7 @@ from ray.util import get_current_placement_group
 from resnet_core import Recipe, fit
 from resnet_core.credentials import without_credentials
 from resnet_core.data.dataset import BadSample
+from resnet_core.data.loader import lost_a_loader
 from resnet_core.manifest import CorruptCheckpoint, read_manifest
 from resnet_core.micro_batch import MicroBatchTooLarge
 from resnet_core.problems import CannotTrain
@@ -108,8 +109,8 @@ def _serve(worker: "_Worker") -> None:
             if rank == 0:
                 ray.get(exchange.fail.remote(gang, number, {"kind": "preempted"}))
         except Exception as error:  # told to the exchange; the trial fails alone
-            if num_workers > 1 and _lost_a_peer(error):
-                raise  # Train starts the workers again, and they go on from the checkpoint
+            if lost_a_loader(error) or (num_workers > 1 and _lost_a_peer(error)):
+                raise  # the workers are started again, and go on from the checkpoint
             ray.get(exchange.fail.remote(gang, number, failure(error)))
             all_are_here = num_workers == 1 or isinstance(error, NonFiniteLoss | DoesNotSplit)
             if not all_are_here or isinstance(error, torch.AcceleratorError):

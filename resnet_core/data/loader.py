@@ -24,6 +24,7 @@ from resnet_core.data.per_image import TrainTransform
 from resnet_core.data.section import FOLDER_SIZE_PX, BadImageConfig, SourceConfig
 from resnet_core.methods.section import MethodsConfig, ResolutionConfig
 
+_LOADER_DIED = "DataLoader worker (pid"  # torch has no type for it, and says so in several ways
 _FOLDERS_OWN = ResolutionConfig(train_px=FOLDER_SIZE_PX, evaluation_px=FOLDER_SIZE_PX)
 
 
@@ -41,6 +42,14 @@ class Batch:
     images: Tensor
     labels: Tensor
     bad: tuple[str, ...] = ()
+
+
+def lost_a_loader(error: BaseException) -> bool:
+    """Whether a process that loads images was killed, by the kernel for its memory or by hand.
+
+    No image is to blame, so training may go on from a checkpoint, to the same bits.
+    """
+    return isinstance(error, RuntimeError) and str(error).startswith(_LOADER_DIED)
 
 
 class TrainLoader:

@@ -218,3 +218,17 @@ def test_an_interrupted_trainable_lets_no_worker_train_on():
         assert await report is False
 
     asyncio.run(scenario())
+
+
+def test_only_gangs_with_a_placement_group_are_waited_for_and_returned_if_they_do_not_leave():
+    async def scenario() -> None:
+        exchange = Exchange()
+        await exchange.start_trial("alone", COMMAND)  # killed with its trainable: says nothing
+        for name in ("leaves", "stays"):
+            await exchange.attach(name, f"group of {name}")
+        await exchange.leave("leaves")
+        assert await exchange.abandoned(timeout_seconds=0.1) == ["group of stays"]
+        await exchange.leave("stays")
+        assert await exchange.abandoned(timeout_seconds=1e9) == []
+
+    asyncio.run(scenario())
