@@ -198,7 +198,7 @@ def _read_all(
     try:
         while True:
             with _one_thread(in_this_process):
-                read = next(reads, None)
+                read = _next(reads)
             if read is None:
                 return
             if isinstance(read, Exception):
@@ -209,6 +209,15 @@ def _read_all(
     finally:
         # Otherwise they live as long as anything refers to the iterator, as a traceback does.
         getattr(reads, "_shutdown_workers", lambda: None)()
+
+
+def _next(reads: Iterator[Any]) -> Any:
+    try:
+        return next(reads, None)
+    except (OSError, EOFError) as error:
+        # Readers return theirs, so this is of the connection to a process that is just dying: torch
+        # has its own error only for those that are dead.
+        raise RuntimeError(f"{_LOADER_DIED}) does not answer: {error!r}") from error
 
 
 @contextmanager

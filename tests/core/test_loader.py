@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from resnet_core.data.dataset import BadImage, BadSample, ImageData, Split, StreamedSplit
-from resnet_core.data.loader import Batch, TrainLoader
+from resnet_core.data.loader import Batch, TrainLoader, lost_a_loader
 from resnet_core.data.section import CustomConfig, FakeConfig
 from resnet_core.methods.section import MethodsConfig
 from tests.core.pictures import assert_same, data_of, labels_of, numbered_data, streamed_data
@@ -222,6 +222,24 @@ def test_an_error_reaches_the_caller_as_it_was_raised(error, num_processes):
     with pytest.raises(type(error)) as caught:
         list(loader(data, num_processes=num_processes).batches(0, 1))
     assert (type(caught.value), str(caught.value)) == (type(error), str(error))
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()], ids=repr)
+def test_a_loader_process_that_does_not_answer_is_lost_and_no_image_is_to_blame(
+    streamed, monkeypatch, error
+):
+    def get(*_: Any) -> None:
+        raise error
+
+    # What the queue raises while torch still takes the dying process to be alive.
+    batches = loader(streamed, num_processes=1).batches(0, 3)
+    monkeypatch.setattr(
+        torch.utils.data.dataloader._MultiProcessingDataLoaderIter, "_get_data", get
+    )
+    with pytest.raises(RuntimeError, match="does not answer") as caught:
+        next(batches)
+    assert lost_a_loader(caught.value)
+    assert multiprocessing.active_children() == []
 
 
 def test_an_error_in_a_users_code_keeps_its_type_and_the_place_it_came_from():
