@@ -233,9 +233,8 @@ def test_a_loader_process_that_does_not_answer_is_lost_and_no_image_is_to_blame(
 
     # What the queue raises while torch still takes the dying process to be alive.
     batches = loader(streamed, num_processes=1).batches(0, 3)
-    monkeypatch.setattr(
-        torch.utils.data.dataloader._MultiProcessingDataLoaderIter, "_get_data", get
-    )
+    iterator = "torch.utils.data.dataloader._MultiProcessingDataLoaderIter"
+    monkeypatch.setattr(f"{iterator}._get_data", get)
     with pytest.raises(RuntimeError, match="does not answer") as caught:
         next(batches)
     assert lost_a_loader(caught.value)
