@@ -39,8 +39,14 @@ test: setup
 
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed.
+FAULT_SEED := $(shell date +%s)
 faults: setup
-	$(BIN)/python -m pytest --durations 9 -m faults tests/e2e tests/faults
+	@kept=$$(mktemp -d); seed="--fault-seed $(FAULT_SEED) -m faults"; \
+	nice $(BIN)/python -m pytest $$seed --fault-rows $$kept/b $(WITH_RAY:%=--ignore %) > $$kept/log 2>&1 & others=$$!; \
+	trap 'kill $$others' INT TERM; \
+	$(BIN)/python -m pytest --durations 9 $$seed --fault-rows $$kept/a $(WITH_RAY); status=$$?; \
+	wait $$others || status=1; cat $$kept/log; \
+	$(BIN)/python -m tests.faults.table $$kept/a $$kept/b; rm -rf $$kept; exit $$status
 
 check: setup
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import random
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ _TABLE = pytest.StashKey[Table]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-rows", type=Path, help="writes what the faults cost to this file")
     parser.addoption("--fault-seed", type=int, help="draws the moments again; random if not given")
 
 
@@ -23,6 +25,9 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     table = config.stash[_TABLE]
+    file = config.getoption("fault_rows")
+    if file is not None:
+        table.write(file)
     if table.rows:
         terminalreporter.section("faults")
         terminalreporter.write_line(f"moments drawn with --fault-seed {table.seed}\n")
