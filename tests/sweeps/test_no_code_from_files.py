@@ -7,6 +7,8 @@ REPOSITORY = Path(__file__).parents[2]
 RUNS_CODE = {"eval", "exec", "compile", "__import__", "pickle", "marshal", "shelve", "dill",
              "cloudpickle", "joblib", "yaml.load", "yaml.unsafe_load", "yaml.full_load",
              "os.system", "os.popen"}  # fmt: skip
+# Its unpickler makes arrays and nothing else: tests/core/test_cifar_files.py.
+HARMLESS = {"resnet_core/data/cifar_files.py": {"pickle"}}
 FILES = sorted(path for folder in ("resnet_core", "sweeps")
                for path in (REPOSITORY / folder).rglob("*.py"))  # fmt: skip
 
@@ -27,8 +29,11 @@ def names_in(tree: ast.AST) -> set[str]:
 
 
 def test_nothing_makes_a_program_of_text_or_reads_pickles():
-    found = {path: names_in(ast.parse(path.read_text())) & RUNS_CODE for path in FILES}
-    assert {path: names for path, names in found.items() if names} == {}
+    found = {
+        path.relative_to(REPOSITORY).as_posix(): names_in(ast.parse(path.read_text())) & RUNS_CODE
+        for path in FILES
+    }
+    assert {path: names for path, names in found.items() if names} == HARMLESS
 
 
 def test_torch_loads_weights_only_and_numpy_no_objects():
