@@ -1,6 +1,7 @@
 """Secrets are planted wherever a user may have one; none is found in anything a sweep leaves."""
 
 import json
+import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,21 +17,20 @@ from tests.e2e.conftest import Cluster, Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
+MARK = f"planted{secrets.token_hex(8)}"
+"""Whatever is planted holds this word, and nothing else does: neither this file nor another one."""
 PLANTED = {
-    "MLFLOW_TRACKING_PASSWORD": "planted-mlflow-password",
+    "MLFLOW_TRACKING_PASSWORD": f"{MARK}-mlflow-password",
     "MLFLOW_TRACKING_USERNAME": "me",
-    "AWS_SECRET_ACCESS_KEY": "planted/aws+secret+key",
-    "HF_TOKEN": "planted-hugging-face",
-    "SWEEPS_WEBHOOK_URL": "http://127.0.0.1:9/services/planted-webhook",
+    "AWS_SECRET_ACCESS_KEY": f"{MARK}/aws+secret+key",
+    "HF_TOKEN": f"{MARK}-hugging-face",
+    "SWEEPS_WEBHOOK_URL": f"http://127.0.0.1:9/services/{MARK}-webhook",
 }
-IN_TRACKING_URI = "planted-in-tracking-uri"
-IN_DIFF = "planted-in-the-diff"
-IN_REMOTE = "planted-in-the-remote"
-IN_ERROR = "planted-in-the-error"
-EVERYTHING = b"planted"
-"""Whatever was planted holds this word, and nothing else does."""
-
-SOURCE = """\
+IN_TRACKING_URI = f"{MARK}-in-tracking-uri"
+IN_DIFF = f"{MARK}-in-the-diff"
+IN_REMOTE = f"{MARK}-in-the-remote"
+IN_ERROR = f"{MARK}-in-the-error"
+SOURCE = f"""\
 import os
 
 
@@ -39,7 +39,7 @@ class Images:
 
     def __init__(self):
         secret = os.environ.get("AWS_SECRET_ACCESS_KEY", "none")
-        raise RuntimeError(f"no {secret} at https://me:planted-in-the-error@bucket.example/x")
+        raise RuntimeError(f"no {{secret}} at https://me:{IN_ERROR}@bucket.example/x")
 """
 
 RECIPE = """\
@@ -109,7 +109,7 @@ def plant(home: Home) -> None:
 def leaks(folder: Path, *, ours: tuple[str, ...]) -> list[str]:
     """Every file that holds a secret, but those that the test has written itself."""
     files = [path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts]
-    found = [path for path in files if EVERYTHING in path.read_bytes()]
+    found = [path for path in files if MARK.encode() in path.read_bytes()]
     return [str(path.relative_to(folder)) for path in found if path.name not in ours]
 
 
@@ -149,17 +149,17 @@ def test_no_secret_is_in_anything_that_a_sweep_says_or_leaves(home: Home, cluste
                 if (one := json.loads(path.read_text())["error"])]  # fmt: skip
     # The key is not even handed to the cluster's workers.
     assert "no none at https://***@bucket.example/x" in error
-    assert "planted" not in out + err
+    assert MARK not in out + err
     assert shown
-    assert "planted" not in "\n".join(shown)
+    assert MARK not in "\n".join(shown)
     records = "".join(ask(cluster, f"/api/v0/{what}?detail=1") for what in ("actors", "jobs"))
     assert "PL_DISABLE_FORK" in records  # which Tune hands on beside AWS's keys, left to itself
-    assert "planted" not in records
+    assert MARK not in records
 
     # Everything is sent to a database now: the error, the diff, the report.
     del home.ray["MLFLOW_TRACKING_URI"]
     out, err = home.run("run", file)
-    assert "planted" not in out + err
+    assert MARK not in out + err
     assert len(home.runs()) == 2
     assert list(home.path.glob("mlartifacts/**/error.txt"))
     assert "+api_key = ***" in (home.path / "results/e2e/git.diff").read_text()
