@@ -184,7 +184,9 @@ def _as_length(quantity: Quantity) -> str:
     if quantity.number < 0:
         raise CannotCompute(f"gives {quantity}, and a length is 0 or more")
     try:
-        return str(Duration(quantity.number, quantity.unit))
+        text = str(Duration(quantity.number, quantity.unit))
+        Duration.parse(text)  # what is too long to be read is no length that a recipe could hold
+        return text
     except ValueError as error:
         raise CannotCompute(f"gives {quantity}: {error}; use round(...)") from None
 

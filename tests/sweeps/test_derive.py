@@ -101,6 +101,7 @@ def test_lengths_keep_their_unit(text, value):
         ("1e300 ** 60", "too large"),
         ("1e300 * 1e300", "gives a number that is too large"),
         ("1e300 ** 1.5", "too large"),
+        ("1e38ep", "cannot read .1000+ep?. as a duration"),
         ("model.name * 2", "model.name is 'resnet18', neither a number nor a length"),
         ("tf32 + 1", "tf32 is true, neither"),
         ("tree + 1", "tree is .*, neither"),
