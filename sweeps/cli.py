@@ -20,13 +20,14 @@ from sweeps.cli_options import (
     REFUSED,
     Output,
     OutputOption,
+    ProfileOption,
     Sets,
     SweepFile,
     as_json,
     errors_to_status,
     leave,
+    read_sweep,
 )
-from sweeps.loading import load_sweep
 
 app = typer.Typer(
     help="Hyper-parameter sweeps for ResNet image classifiers.",
@@ -38,10 +39,15 @@ app = typer.Typer(
 
 
 @app.command()
-def validate(file: SweepFile, sets: Sets = None, output: OutputOption = Output.TABLE) -> None:
+def validate(
+    file: SweepFile,
+    sets: Sets = None,
+    profile: ProfileOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
     """Check a sweep file and everything it could ask for, without starting anything."""
     with errors_to_status():
-        sweep = load_sweep(file, sets or [])
+        sweep = read_sweep(file, sets, profile)
     spec = sweep.spec
     if output is Output.JSON:
         as_json(sweep.resolved())
@@ -57,6 +63,7 @@ def validate(file: SweepFile, sets: Sets = None, output: OutputOption = Output.T
 def plan(
     file: SweepFile,
     sets: Sets = None,
+    profile: ProfileOption = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Train a few steps here, to tell the hours.")
     ] = False,
@@ -64,7 +71,7 @@ def plan(
 ) -> None:
     """Say what a sweep will take, without starting it."""
     with errors_to_status():
-        sweep = load_sweep(file, sets or [])
+        sweep = read_sweep(file, sets, profile)
         from sweeps.planning.calibrate import CannotCalibrate
         from sweeps.planning.plan import plan_sweep
         from sweeps.planning.text import plan_lines
@@ -96,6 +103,7 @@ def doctor(
         typer.Argument(metavar="[FILE]", help="A sweep file; default: what a sweep has anyway."),
     ] = None,
     sets: Sets = None,
+    profile: ProfileOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Look whether sweeps can run here, and say what to do where they cannot."""
@@ -103,10 +111,10 @@ def doctor(
     from sweeps.doctor.finding import State
 
     with errors_to_status():
-        if sets and file is None:
-            leave(INVALID, "--set changes a sweep file: name one")
+        if (sets or profile) and file is None:
+            leave(INVALID, "--set and --profile change a sweep file: name one")
         findings = []
-        for finding in examine(load_sweep(file, sets or []) if file else None):
+        for finding in examine(read_sweep(file, sets, profile) if file else None):
             findings.append(finding)
             if output is Output.TABLE:
                 typer.echo(finding)

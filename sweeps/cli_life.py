@@ -24,6 +24,7 @@ from sweeps.cli_options import (
     TOO_MANY_FAILED,
     Output,
     OutputOption,
+    ProfileOption,
     Sets,
     Storage,
     SweepFile,
@@ -33,11 +34,11 @@ from sweeps.cli_options import (
     leave,
     open_sweep,
     print_result,
+    read_sweep,
     stderr,
 )
 from sweeps.display import display_for
 from sweeps.failures import OF_THE_MACHINE, last_line
-from sweeps.loading import load_sweep
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder, storage_root
 from sweeps.webhook import announcing
@@ -49,12 +50,13 @@ app = typer.Typer()
 def run(
     file: SweepFile,
     sets: Sets = None,
+    profile: ProfileOption = None,
     output: OutputOption = Output.TABLE,
     verbose: Verbose = False,
 ) -> None:
     """Run a sweep; run the same file again to go on with it."""
     with errors_to_status():
-        sweep = load_sweep(file, sets or [])
+        sweep = read_sweep(file, sets, profile)
         folder = SweepFolder(storage_root(sweep.spec.storage.path) / sweep.spec.name)
         if folder.exists and (changes := sweep.changes_from(folder.sweep_file.read_text())):
             leave(

@@ -16,6 +16,7 @@ from sweeps.answer.report import answer, trials_table
 from sweeps.answer.results import SweepResult
 from sweeps.loading import load_sweep
 from sweeps.names import InvalidName
+from sweeps.profile import load_profile
 from sweeps.spec import Sweep
 from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, storage_root
 
@@ -37,6 +38,10 @@ SweepName = Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=V", help="Change one value of the file; may be repeated."),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Where it runs: configs/profiles/NAME.yaml."),
 ]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How data is printed.")]
 Storage = Annotated[
@@ -64,6 +69,12 @@ def errors_to_status() -> Iterator[None]:
         leave(NOT_FOUND, str(error))
     except (SweepBusy, NothingToDo) as error:
         leave(REFUSED, str(error))
+
+
+def read_sweep(file: Path, sets: list[str] | None, profile: str | None) -> Sweep:
+    """A sweep file, with what the profile says before it and the ``sets`` before both."""
+    of_profile = load_profile(profile, file).sets() if profile else []
+    return load_sweep(file, [*of_profile, *(sets or [])])
 
 
 def open_sweep(name: str, storage: str | None) -> tuple[Sweep, SweepFolder]:
