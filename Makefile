@@ -4,11 +4,12 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test faults check bench bench-start bench-sweep bench-search bench-report ui clean
+.PHONY: help setup sweep test faults fuzz check bench bench-start bench-sweep bench-search bench-report ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
 	@echo "make faults       break everything at random moments, and print what that cost"
+	@echo "make fuzz         feed made-up files to whatever reads files"
 	@echo "make check        ruff, pyright, import rules"
 	@echo "make bench        print the measured figures of the README"
 	@echo "make ui           open the MLflow dashboard on 127.0.0.1:5000"
@@ -30,7 +31,7 @@ sweep: setup
 
 # The end-to-end tests mostly wait for processes to start, so the others run beside them.
 WITH_RAY := tests/e2e tests/faults/processes
-QUICK := --fault-seed 17 -m "not faults or faults_in_ci"
+QUICK := --fault-seed 17 -m "(not faults or faults_in_ci) and not fuzz"
 test: setup
 	@log=$$(mktemp); nice $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
@@ -38,15 +39,22 @@ test: setup
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
 
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
-# with one seed.
+# with one seed. Three sessions beside each other, since most of each is waiting for processes.
 FAULT_SEED := $(shell date +%s)
+KILLED := tests/faults/processes/test_killed_drivers.py tests/faults/processes/test_killed_workers.py
 faults: setup
-	@kept=$$(mktemp -d); seed="--fault-seed $(FAULT_SEED) -m faults"; \
-	nice $(BIN)/python -m pytest $$seed --fault-rows $$kept/b $(WITH_RAY:%=--ignore %) > $$kept/log 2>&1 & others=$$!; \
-	trap 'kill $$others' INT TERM; \
-	$(BIN)/python -m pytest --durations 9 $$seed --fault-rows $$kept/a $(WITH_RAY); status=$$?; \
-	wait $$others || status=1; cat $$kept/log; \
-	$(BIN)/python -m tests.faults.table $$kept/a $$kept/b; rm -rf $$kept; exit $$status
+	@kept=$$(mktemp -d); \
+	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='faults and not fuzz'; \
+	trap 'kill $$(jobs -p)' INT TERM; \
+	nice $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
+	$$pytest -m "$$every" --fault-rows $$kept/b $(KILLED:%=--ignore %) $(WITH_RAY) > $$kept/b.log 2>&1 & b=$$!; \
+	$$pytest -m "$$every" --fault-rows $$kept/a $(KILLED); status=$$?; \
+	wait $$b || status=1; wait $$c || status=1; cat $$kept/b.log $$kept/c.log; \
+	$(BIN)/python -m tests.faults.table $$kept/a $$kept/b $$kept/c; rm -rf $$kept; exit $$status
+
+# Ten thousand files, recipes, durations, formulas and settings made up; about five minutes.
+fuzz: setup
+	$(BIN)/python -m pytest --durations 5 -m fuzz tests/faults/test_fuzzing.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -161,6 +161,8 @@ def ray_head(num_cpus: int, *, asks_for_token: bool = True) -> Iterator[Cluster]
 @contextmanager
 def started(arguments: str, environment: dict[str, str], cwd: Path) -> Iterator[None]:
     """``mlflow ARGUMENTS``, a server that uvicorn runs, from its first answer on."""
+    # As `sweeps ui` starts it: what runs MLflow's own jobs is seven processes more.
+    environment = {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", *arguments.split()],
         cwd=cwd, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -180,9 +182,7 @@ def tracking_server(home: Home, port: int) -> AbstractContextManager[None]:
     """An MLflow server over `home`'s database, with artifacts of its own."""
     server = f"server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port {port}"
     server += " --artifacts-destination artifacts --workers 1"
-    # As `sweeps ui` starts it: what runs MLflow's own jobs is seven processes more.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return started(server, environment, home.path)
+    return started(server, dict(os.environ), home.path)
 
 
 @pytest.fixture(scope="package")

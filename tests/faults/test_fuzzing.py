@@ -23,7 +23,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 FEW, MANY = 0.05, 1.0
 share = pytest.mark.parametrize(
-    "share", [pytest.param(FEW, marks=pytest.mark.faults_in_ci), MANY], ids=["few", "many"]
+    "share",
+    [pytest.param(FEW, marks=pytest.mark.faults_in_ci), pytest.param(MANY, marks=pytest.mark.fuzz)],
+    ids=["few", "many"],
 )
 
 

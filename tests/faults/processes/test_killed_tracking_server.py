@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.e2e.conftest import Cluster, Home, free_port, tracking_server, wait_for_line
+from tests.e2e.nodes import assert_given_back
 from tests.faults.oracles import assert_nothing_left_in, assert_undisturbed
-from tests.faults.processes.conftest import SPACE, StepTrace, assert_given_back, ended
+from tests.faults.processes.conftest import SPACE, StepTrace, ended
 from tests.faults.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
@@ -18,7 +19,9 @@ def test_every_point_arrives_once_though_the_server_was_killed_while_trials_trai
     home.ray = cluster.ray
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    file = home.write(f"{SPACE}tracking: {{uri: '{url}', register_winner: false}}\n")
+    file = home.write(
+        f"{SPACE}tracking: {{uri: '{url}', register_winner: false, figures: false}}\n"
+    )
     with faults.trial("kill -9: tracking server") as outcome:
         with tracking_server(home, port):
             process = home.start("run", file, "-o", "json")

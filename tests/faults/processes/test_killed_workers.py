@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from tests.e2e.conftest import Cluster, Home
+from tests.e2e.nodes import assert_given_back, node
 from tests.faults.oracles import (
     assert_nothing_left_in,
     assert_undisturbed,
@@ -19,10 +20,8 @@ from tests.faults.processes.conftest import (
     RATES,
     SPACE,
     StepTrace,
-    assert_given_back,
     ended,
     kill,
-    node,
     seconds_to_recover,
     trial_actors,
     wait_until,

@@ -7,16 +7,15 @@ from random import Random
 import pytest
 
 from tests.e2e.conftest import RECIPE, TIMEOUT_SECONDS, Cluster, Home
+from tests.e2e.nodes import assert_given_back, node
 from tests.faults.oracles import assert_nothing_left_in, assert_undisturbed, finished_files
 from tests.faults.processes.conftest import (
     ONE_TRIAL,
     RATES,
     SPACE,
     StepTrace,
-    assert_given_back,
     ended,
     epochs_in,
-    node,
     seconds_to_recover,
     wait_until,
 )

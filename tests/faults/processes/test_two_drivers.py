@@ -7,15 +7,9 @@ from subprocess import Popen
 import pytest
 
 from tests.e2e.conftest import TIMEOUT_SECONDS, Cluster, Home
+from tests.e2e.nodes import assert_given_back
 from tests.faults.oracles import assert_nothing_left_in, assert_undisturbed
-from tests.faults.processes.conftest import (
-    RATES,
-    SPACE,
-    StepTrace,
-    assert_given_back,
-    ended,
-    kill,
-)
+from tests.faults.processes.conftest import RATES, SPACE, StepTrace, ended, kill
 from tests.faults.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
