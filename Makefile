@@ -41,7 +41,7 @@ test: setup
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed. Three sessions beside each other, since most of each is waiting for processes.
 FAULT_SEED := $(shell date +%s)
-KILLED := tests/faults/processes/test_killed_drivers.py tests/faults/processes/test_killed_workers.py
+KILLED := $(wildcard tests/faults/processes/test_killed_*.py) tests/faults/processes/test_population.py
 faults: setup
 	@kept=$$(mktemp -d); \
 	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='faults and not fuzz'; \

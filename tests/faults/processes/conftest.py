@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
 from typing import TypeVar
@@ -15,8 +15,9 @@ import pytest
 from sweeps.spool import Spool
 from tests.e2e import conftest as e2e
 from tests.e2e.conftest import TIMEOUT_SECONDS, Cluster, Home, ray_head
-from tests.e2e.nodes import state_of
-from tests.faults.oracles import trial_folder
+from tests.e2e.nodes import assert_given_back, state_of
+from tests.faults.oracles import assert_nothing_left_in, assert_undisturbed, trial_folder
+from tests.faults.table import Outcome
 
 home = e2e.home
 RATES = (0.02, 0.05)
@@ -25,6 +26,9 @@ SPACE = "space: {optimizer.decoupled_sgdw.learning_rate: {grid: [0.05]}}\n"
 SPACE += "search: {algorithm: grid}\n"
 ONE_TRIAL = "space: {seed: {grid: [1]}}\nsearch: {algorithm: random, trials: 1}\n"
 """Only the recipe."""
+STEPS_PER_EPOCH = 30
+"""Of the recipe of `Home`."""
+EVERY_EPOCH = "storage: {checkpoint_share: 1}\n"
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,31 @@ class Step:
         return mine == others
 
 
-@dataclass(frozen=True)
+@dataclass
 class StepTrace:
     """Every step that was taken since the test began, by whichever process; see ``trace``."""
 
     file: Path
+    _known: list[Step] = field(default_factory=list)
+    _num_bytes: int = 0  # that were read
 
     def read(self) -> list[Step]:
-        lines = [line.split() for line in self.file.read_text().splitlines()]
-        return [
-            Step(int(seed), float(rate), float(scale), int(number), int(rank), int(pid))
-            for seed, rate, scale, number, rank, pid in lines
-        ]
+        with self.file.open() as file:
+            file.seek(self._num_bytes)
+            text = file.read()
+        whole = text[: text.rfind("\n") + 1]
+        self._num_bytes += len(whole)
+        for line in whole.splitlines():
+            seed, rate, scale, number, rank, pid = line.split()
+            self._known.append(
+                Step(int(seed), float(rate), float(scale), int(number), int(rank), int(pid))
+            )
+        return self._known
 
     def forget(self) -> None:
         """Begin anew, while nothing is trained."""
         self.file.write_text("")
+        self._known, self._num_bytes = [], 0
 
     def repeated(self) -> int:
         """How many steps were taken again, of the worker that took most of them again."""
@@ -85,7 +98,7 @@ Found = TypeVar("Found")
 
 
 def wait_until(
-    look: Callable[[], Found | None], process: Popen[str], *, seconds: float = 0.005
+    look: Callable[[], Found | None], process: Popen[str], *, seconds: float = 0.02
 ) -> Found:
     """What ``look``, called each so many seconds, gives as soon as it is not None.
 
@@ -170,3 +183,29 @@ def ended(process: Popen[str]) -> str:
     out, err = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0, out + err
     return out
+
+
+def check(
+    outcome: Outcome,
+    home: Home,
+    cluster: Cluster,
+    steps: StepTrace,
+    *,
+    most_repeated: int = STEPS_PER_EPOCH,
+    num_workers: int = 1,
+) -> None:
+    """What holds after a fault: the end is as if undisturbed, few steps were repeated, none lost.
+
+    Args:
+        outcome: Is filled in.
+        home: With the sweep that has ended.
+        cluster: That has everything back.
+        steps: That were taken.
+        most_repeated: Of them by one worker; the default is the epoch under way.
+        num_workers: Of each trial.
+    """
+    outcome.steps_repeated = steps.repeated()
+    assert outcome.steps_repeated <= most_repeated
+    outcome.points_lost = assert_undisturbed(home, num_workers=num_workers)
+    assert_nothing_left_in(home)
+    assert_given_back(cluster)

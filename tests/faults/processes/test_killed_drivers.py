@@ -1,5 +1,6 @@
-"""kill -9 of drivers: all that is known stands in the folder, and the next one goes on there."""
+"""Drivers that are killed or told to end: what is known is in the folder, and is gone on with."""
 
+import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ import psutil
 import pytest
 
 from tests.e2e import test_life as life
-from tests.e2e.conftest import Cluster, Home
+from tests.e2e.conftest import TIMEOUT_SECONDS, Cluster, Home
 from tests.e2e.nodes import assert_given_back
 from tests.faults.oracles import (
     assert_nothing_left_in,
@@ -19,7 +20,16 @@ from tests.faults.oracles import (
     sweep_folder,
     trainings_of,
 )
-from tests.faults.processes.conftest import StepTrace, ended, kill, wait_until
+from tests.faults.processes.conftest import (
+    RATES,
+    SPACE,
+    StepTrace,
+    check,
+    ended,
+    epochs_in,
+    kill,
+    wait_until,
+)
 from tests.faults.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
@@ -98,3 +108,29 @@ def test_a_sweep_whose_driver_is_killed_five_times_ends_as_one_that_was_left_alo
         assert psutil.wait_procs(families, timeout=90)[1] == []
         assert_nothing_left_in(home)
         assert_given_back(cluster)
+
+
+def test_a_driver_that_gets_sigterm_closes_its_runs_and_a_resume_repeats_no_step(
+    home: Home, cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
+):
+    home.ray = cluster.ray
+    with faults.trial("SIGTERM to the driver") as outcome:
+        process = home.start("run", home.write(SPACE))
+        steps.wait_for(process, rate=RATES[1], number=moments.randrange(31, 90))
+        finished = finished_files(home)
+        assert finished
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+        assert process.returncode == 130, out + err
+        assert "interrupted; go on with: python -m sweeps resume e2e" in err
+        assert {trial: run.info.status for trial, run in home.runs().items()} == {
+            "t0000": "FINISHED", "t0001": "KILLED",
+        }  # fmt: skip
+        assert_given_back(cluster)
+        started, known = time.monotonic(), epochs_in(home, "t0001")
+        process = home.start("resume", "e2e")
+        wait_until(lambda: epochs_in(home, "t0001") > known or None, process)
+        outcome.seconds = time.monotonic() - started
+        ended(process)
+        assert {file: file.read_bytes() for file in finished} == finished
+        check(outcome, home, cluster, steps, most_repeated=0)

@@ -9,17 +9,20 @@ from random import Random
 import pytest
 
 from tests.e2e.conftest import Cluster, Home
-from tests.e2e.nodes import assert_given_back, node
+from tests.e2e.nodes import assert_given_back
 from tests.faults.oracles import (
     assert_nothing_left_in,
     assert_undisturbed,
     trial_folder,
 )
 from tests.faults.processes.conftest import (
+    EVERY_EPOCH,
     ONE_TRIAL,
     RATES,
     SPACE,
+    STEPS_PER_EPOCH,
     StepTrace,
+    check,
     ended,
     kill,
     seconds_to_recover,
@@ -27,21 +30,9 @@ from tests.faults.processes.conftest import (
     wait_until,
 )
 from tests.faults.processes.trace.sitecustomize import DEADLY_SEED
-from tests.faults.table import Outcome, Table
+from tests.faults.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
-
-STEPS_PER_EPOCH = 30  # of the recipe of `Home`
-EVERY_EPOCH = "storage: {checkpoint_share: 1}\n"
-
-
-def check(outcome: Outcome, home: Home, cluster: Cluster, steps: StepTrace) -> None:
-    """What holds after every one of these; at most the epoch under way is trained again."""
-    outcome.steps_repeated = steps.repeated()
-    assert outcome.steps_repeated <= STEPS_PER_EPOCH
-    outcome.points_lost = assert_undisturbed(home)
-    assert_nothing_left_in(home)
-    assert_given_back(cluster)
 
 
 @pytest.mark.faults_in_ci
@@ -86,23 +77,6 @@ def test_a_worker_is_killed_in_the_middle_of_writing_a_checkpoint(
 
 def half_written(checkpoints: Path) -> list[Path]:
     return [path for path in checkpoints.glob(".ep*") if path.name[-1].isdecimal()]
-
-
-def test_trials_on_a_node_whose_raylet_is_killed_go_on_elsewhere(
-    home: Home, one_cpu_cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
-):
-    home.ray = one_cpu_cluster.ray
-    sweep = SPACE + EVERY_EPOCH + "resources: {max_concurrent_trials: 2}\n"
-    with faults.trial("kill -9: raylet of one of two nodes") as outcome:
-        with node(one_cpu_cluster) as second:
-            process = home.start("run", home.write(sweep))
-            at = moments.randrange(31, 89)
-            seen = [steps.wait_for(process, rate=rate, number=at) for rate in RATES]
-            (struck,) = [step for step in seen if second.has(step.pid)]
-            kill(second.raylet().pid)
-            outcome.seconds = seconds_to_recover(home, steps, struck, process)
-            ended(process)
-        check(outcome, home, one_cpu_cluster, steps)
 
 
 def test_a_trial_of_two_workers_survives_the_death_of_its_actor_and_of_either_worker(

@@ -1,4 +1,7 @@
-"""Two drivers at once on one sweep: one goes on, the other one says so, nothing happens twice."""
+"""Two drivers at once on one sweep: one goes on, the other one says so, nothing happens twice.
+
+Before they go on, the newest checkpoint is damaged: the one before it is used.
+"""
 
 import time
 from random import Random
@@ -7,9 +10,17 @@ from subprocess import Popen
 import pytest
 
 from tests.e2e.conftest import TIMEOUT_SECONDS, Cluster, Home
-from tests.e2e.nodes import assert_given_back
-from tests.faults.oracles import assert_nothing_left_in, assert_undisturbed
-from tests.faults.processes.conftest import RATES, SPACE, StepTrace, ended, kill
+from tests.faults.damage import flip_a_bit
+from tests.faults.oracles import trial_folder
+from tests.faults.processes.conftest import (
+    EVERY_EPOCH,
+    RATES,
+    SPACE,
+    STEPS_PER_EPOCH,
+    StepTrace,
+    check,
+    kill,
+)
 from tests.faults.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
@@ -33,18 +44,23 @@ def test_of_two_drivers_started_at_once_exactly_one_goes_on_and_its_kill_leaves_
     home: Home, cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
 ):
     home.ray = cluster.ray
-    file = home.write(SPACE)
+    file = home.write(SPACE + EVERY_EPOCH)
     with faults.trial("two drivers start one sweep") as outcome:
         driver = the_one_that_goes_on([home.start("run", file) for _ in range(2)])
-        steps.wait_for(driver, rate=RATES[0], number=moments.randrange(1, 119))
+        steps.wait_for(driver, rate=RATES[0], number=moments.randrange(35, 119))
         assert steps.repeated() == 0  # nobody trains it a second time
         kill(driver.pid)
         driver.communicate()
         outcome.steps_repeated = 0
-    with faults.trial("two drivers resume one sweep") as outcome:
+    newest = max((trial_folder(home, "t0000") / "checkpoints").glob("ep*"))
+    flip_a_bit(newest, moments)
+    with (
+        faults.trial("two drivers resume one sweep") as outcome,
+        faults.trial("newest checkpoint damaged before a resume") as damaged,
+    ):
         driver = the_one_that_goes_on([home.start("resume", "e2e") for _ in range(2)])
-        ended(driver)
-        outcome.steps_repeated = steps.repeated()
-        outcome.points_lost = assert_undisturbed(home)
-        assert_nothing_left_in(home)
-        assert_given_back(cluster)
+        _, err = driver.communicate(timeout=TIMEOUT_SECONDS)
+        assert driver.returncode == 0, err
+        assert f"t0000: checkpoint {newest.name} is damaged and was set aside as" in err
+        check(outcome, home, cluster, steps, most_repeated=2 * STEPS_PER_EPOCH)
+        damaged.steps_repeated = outcome.steps_repeated
