@@ -37,6 +37,7 @@ from sweeps.cli_options import (
     read_sweep,
     stderr,
 )
+from sweeps.cli_submit import Address, cancel_job
 from sweeps.display import display_for
 from sweeps.failures import OF_THE_MACHINE, last_line
 from sweeps.spec import Sweep
@@ -169,9 +170,15 @@ def confirm(
 
 
 @app.command()
-def cancel(name: SweepName, storage: Storage = None) -> None:
-    """End a sweep, running or not; trials keep what they have trained, runs are closed."""
+def cancel(name: SweepName, storage: Storage = None, address: Address = None) -> None:
+    """End a sweep, running or not; trials keep what they have trained, runs are closed.
+
+    Where its storage is not reached, give the address of the cluster that it was submitted to.
+    """
     with errors_to_status():
+        if address is not None:
+            cancel_job(name, address)
+            return
         sweep, folder = open_sweep(name, storage)
         if folder.is_running:
             cancel_requests.request(folder)

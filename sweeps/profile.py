@@ -60,24 +60,33 @@ def load_profile(name: str, sweep_file: Path) -> Profile:
     """Read a profile.
 
     Args:
-        name: Of a file in ``profiles/`` beside the sweep file's folder, or in
-            ``configs/profiles/`` here; a path, if it ends in ``.yaml``.
+        name: As `find_profile` takes it.
         sweep_file: The sweep that is going to run there.
 
     Raises:
         InvalidFile: If there is none of this name, with the nearest; with every problem in it.
     """
+    return validate(Profile, read_yaml(find_profile(name, sweep_file)))
+
+
+def find_profile(name: str, sweep_file: Path) -> Path:
+    """The file of a profile.
+
+    Args:
+        name: Of a file in ``profiles/`` beside the sweep file's folder, or in
+            ``configs/profiles/`` here; a path, if it ends in ``.yaml``.
+        sweep_file: The sweep that is going to run there.
+
+    Raises:
+        InvalidFile: If there is none of this name, with the nearest.
+    """
     if name.endswith((".yaml", ".yml")):
-        return _read(Path(name))
+        return Path(name)
     folders = [sweep_file.parent.parent / "profiles", Path("configs/profiles")]
     for folder in folders:
         if (file := folder / f"{name}.yaml").is_file():
-            return _read(file)
+            return file
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     there = f"; there: {', '.join(known)}" if known else f"; looked in {folders[0]}, {folders[1]}"
     message = f"no profile of this name{did_you_mean(name, known)}{there}"
     raise InvalidFile([Problem(f"--profile {name}", 0, 0, "", message)])
-
-
-def _read(file: Path) -> Profile:
-    return validate(Profile, read_yaml(file))

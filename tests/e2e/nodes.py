@@ -37,6 +37,8 @@ def node(cluster: Cluster, *, grace_seconds: int = 60) -> Iterator[Node]:
     command = f"ray start --block --address {cluster.ray['RAY_ADDRESS']} --num-cpus 1"
     command += " --node-ip-address 127.0.0.1 --disable-usage-stats"
     command += f" --dashboard-agent-listen-port {free_port()}"
+    # As on a machine of its own: in one folder, nodes remove each other's working directories.
+    command += f" --temp-dir {cluster.folder / f'n{known}'}"
     grace = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(grace_seconds)}
     start = Popen(
         command.split(), env=cluster.environment | grace, stdout=DEVNULL, stderr=DEVNULL,

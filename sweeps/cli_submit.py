@@ -1,0 +1,177 @@
+"""The commands that have a Ray cluster do it: submit, and cancel with an address."""
+
+import os
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from resnet_core.credentials import without_user
+from sweeps.cli_options import (
+    INTERNAL,
+    INTERRUPTED,
+    INVALID,
+    NOT_FOUND,
+    REFUSED,
+    Output,
+    OutputOption,
+    ProfileOption,
+    Sets,
+    SweepFile,
+    as_json,
+    errors_to_status,
+    leave,
+    read_sweep,
+)
+from sweeps.profile import Profile, find_profile, load_profile
+from sweeps.spec import Sweep
+from sweeps.submit.parcel import Outside, TooLarge, inside, pack
+
+if TYPE_CHECKING:
+    from sweeps.submit.job_server import JobServer
+
+app = typer.Typer()
+
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Of the cluster's dashboard, as http://127.0.0.1:8265."),
+]
+
+
+@app.command()
+def submit(
+    file: SweepFile,
+    sets: Sets = None,
+    profile: ProfileOption = None,
+    address: Address = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show the job's log, and end as it does.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Run a sweep on a Ray cluster, as a job; submit it again to go on with it."""
+    from sweeps.submit.job_server import JobServer, NoJobServer, address_of
+
+    with errors_to_status():
+        sweep = read_sweep(file, sets, profile)
+        place = load_profile(profile, file) if profile else Profile(version=1)
+    try:
+        command = _command(file, sets or [], profile)
+        parcel = pack(Path.cwd(), _files_of(sweep, profile), _data_of(sweep))
+    except Outside as error:
+        leave(INVALID, str(error))
+    except TooLarge as error:
+        leave(REFUSED, str(error))
+    name = sweep.spec.name
+    try:
+        server = JobServer(address_of(address, place.submit.address))
+        if server.warning:
+            typer.echo(server.warning, err=True)
+        running = server.running(name)
+        if running:
+            job = running[0]
+            if not follow:
+                leave(REFUSED, f"{name} runs already, as job {job}; {server.how_to_follow(job)}")
+        else:
+            typer.echo(f"packing {parcel.in_brief()}", err=True)
+            with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder:
+                parcel.lay_out(Path(folder))
+                job = server.submit(name, shlex.join(command), Path(folder), _variables())
+    except NoJobServer as error:
+        leave(REFUSED, str(error))
+    told = {
+        "sweep": name,
+        "job": job,
+        "dashboard": server.page(job),
+        "mlflow": sweep.spec.tracking.uri or _variables().get("MLFLOW_TRACKING_URI"),
+        "storage": sweep.spec.storage.path,
+    }
+    if output is Output.JSON:
+        as_json(told)
+    else:
+        typer.echo(_as_text(told, server, job))
+    if follow:
+        _follow(server, job)
+
+
+def _command(file: Path, sets: list[str], profile: str | None) -> list[str]:
+    """What the job runs, in a folder that holds what this one does."""
+    command = ["python", "-m", "sweeps", "run", str(inside(Path.cwd(), file))]
+    command += [part for one in sets for part in ("--set", one)]
+    if profile:
+        command += ["--profile", str(inside(Path.cwd(), find_profile(profile, file)))]
+    return command
+
+
+def _files_of(sweep: Sweep, profile: str | None) -> list[Path]:
+    """What the job reads, besides its code."""
+    files = [sweep.path]
+    if sweep.spec.extends is not None:
+        files.append(sweep.path.parent / sweep.spec.extends)
+    if profile:
+        files.append(find_profile(profile, sweep.path))
+    return files
+
+
+def _data_of(sweep: Sweep) -> list[Path]:
+    """Folders of the recipe's data set, the sweep's results: they are the cluster's own."""
+    places = [sweep.spec.storage.path]
+    for source in sweep.recipe_data["data"].values():
+        places += [source.get(key) for key in ("root", "path")] if isinstance(source, dict) else []
+    return [Path(place).expanduser() for place in places if place]
+
+
+def _variables() -> dict[str, str]:
+    """The job's environment beside the cluster's own, in which its secrets are: Ray shows these."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    is_everywhere = uri.startswith(("http://", "https://"))
+    return {"MLFLOW_TRACKING_URI": without_user(uri)} if is_everywhere else {}
+
+
+def _as_text(told: dict[str, Any], server: "JobServer", job: str) -> str:
+    storage = f" --storage {told['storage']}" if told["storage"] else ""
+    name = told["sweep"]
+    return "\n".join(
+        [
+            f"job        {job}",
+            f"dashboard  {told['dashboard']}",
+            f"MLflow     {told['mlflow'] or 'a database in the home of the cluster'}",
+            "Next:",
+            f"  {server.log_command(job)}",
+            f"  python -m sweeps cancel {name} --address {server.address}",
+            f"  python -m sweeps status {name}{storage}    (where its storage is reached)",
+        ]
+    )
+
+
+def _follow(server: "JobServer", job: str) -> NoReturn:
+    try:
+        for text in server.follow(job):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        status = server.wait(job)
+    except KeyboardInterrupt:
+        leave(INTERRUPTED, f"the job goes on; {server.how_to_follow(job)}")
+    if status is None:
+        leave(INTERNAL, f"job {job} was stopped, or its driver killed; submit it again to go on")
+    raise typer.Exit(status)
+
+
+def cancel_job(name: str, address: str) -> None:
+    """End the job of a sweep: its driver closes what it has open."""
+    from sweeps.submit.job_server import JobServer, NoJobServer, address_of
+
+    try:
+        server = JobServer(address_of(address))
+        jobs = server.running(name)
+        if not jobs:
+            leave(NOT_FOUND, f"no job of a sweep {name!r} runs at {server.address}")
+        for job in jobs:
+            typer.echo(f"{name}: asked job {job} to end; waiting", err=True)
+            server.stop(job)
+    except NoJobServer as error:
+        leave(REFUSED, str(error))
+    typer.echo(f"{name} has ended; submit it again to go on with it", err=True)
