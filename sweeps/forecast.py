@@ -46,7 +46,7 @@ class Forecast:
         spec = sweep.spec
         self._memory, self._slots = memory, slots
         self._epochs_to_come, self._wall_seconds = epochs_to_come, wall_seconds
-        self._workers = spec.resources.workers_per_trial
+        self._workers = spec.resources.max_workers
         self._rate = hours_per_worker_second(spec.resources)
         self._budget = Budget(spec.budget, spec.resources, spec.objective)
 

@@ -50,7 +50,7 @@ class Gang:
         from sweeps.worker import serve
 
         try:
-            if self._config.resources.workers_per_trial == 1:
+            if self._config.resources.max_workers == 1:
                 serve(self.name, self._config)
             else:
                 self._run_group()
@@ -59,19 +59,20 @@ class Gang:
 
     def _run_group(self) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
 
+        from sweeps.elastic_trainer import ElasticTrainer
         from sweeps.worker import serve_in_group
 
-        resources = self._config.resources
-        trainer = TorchTrainer(
+        resources, counts = self._config.resources, self._config.worker_counts
+        trainer = ElasticTrainer(
             serve_in_group,
+            counts=counts,
             train_loop_config={"gang": self.name, "config": self._config},
             scaling_config=ScalingConfig(
-                num_workers=resources.workers_per_trial,
+                num_workers=counts[0] if len(counts) == 1 else (counts[0], counts[-1]),
                 use_gpu=resources.gpus_per_worker > 0,
                 resources_per_worker=resources.per_worker,
-                placement_strategy="PACK",
+                placement_strategy=self._config.placement,
             ),
             run_config=RunConfig(
                 name=self.name,

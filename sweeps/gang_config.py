@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sweeps.sections import ObjectiveConfig, ResourcesConfig
 
@@ -14,6 +14,9 @@ class GangConfig:
     Attributes:
         exchange: The actor handle of the `Exchange`.
         resources: Of each gang.
+        worker_counts: How many workers a gang may have, ascending.
+        placement: Of them: ``STRICT_PACK`` where every gang fits on a node of its own, else
+            ``PACK``, on as few nodes as there is room on.
         objective: Decides which checkpoints stay.
         storage: For Ray Train's own small files.
         checkpoint_share: Of a trial's time that writing checkpoints may take.
@@ -22,6 +25,8 @@ class GangConfig:
 
     exchange: Any
     resources: ResourcesConfig
+    worker_counts: tuple[int, ...]
+    placement: Literal["PACK", "STRICT_PACK"]
     objective: ObjectiveConfig
     storage: Path
     checkpoint_share: float

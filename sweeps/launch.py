@@ -20,8 +20,9 @@ from sweeps.agenda import Agenda
 from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching
 from sweeps.changes import retry_failed
-from sweeps.cluster import connected, fitting_trials
+from sweeps.cluster import connected, fitting_trials, placement_of
 from sweeps.display import Display
+from sweeps.elastic import worker_counts
 from sweeps.environment import describe_environment, git_diff
 from sweeps.failures import OF_THE_MACHINE
 from sweeps.figures.found import read_found
@@ -199,6 +200,10 @@ def _tune(
     gang = GangConfig(
         exchange=exchange,
         resources=spec.resources,
+        worker_counts=worker_counts(
+            sweep.recipe, spec.resources, sweep.space.domains.get("train_batch_size")
+        ),
+        placement=placement_of(spec.resources),
         objective=spec.objective,
         storage=scratch,
         checkpoint_share=spec.storage.checkpoint_share,

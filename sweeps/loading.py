@@ -56,7 +56,9 @@ def load_sweep(path: str | Path, sets: Iterable[str] = ()) -> Sweep:
             if path not in known
         ]
         raise InvalidFile(problems)
-    problems += untrainable(recipe, spec and spec.resources, source)
+    problems += untrainable(
+        recipe, spec and spec.resources, domains.get("train_batch_size"), source
+    )
     recipe_data = _complete_data(recipe)
     report = check_space(domains, recipe_data, Recipe, source)
     problems += report.problems

@@ -64,7 +64,8 @@ class Recorder(tune.Callback):
         self._search, self._display, self.stop = search, display, stop
         self._prune = prune
         self._metric = sweep.spec.objective.metric
-        self._workers = sweep.spec.resources.workers_per_trial
+        self._max_workers = sweep.spec.resources.max_workers
+        self._workers: dict[str, int] = {}  # that an elastic trial had last
         self._started: dict[str, float] = {}
         self.error: Exception | None = None
         """What went wrong here, of which Tune would say that the trial has failed."""
@@ -80,7 +81,8 @@ class Recorder(tune.Callback):
     def _seconds(self, trial: Any) -> float:
         """Worker-seconds since the last call for this trial, which are spent now."""
         now = time.monotonic()
-        seconds = (now - self._started.get(trial.trial_id, now)) * self._workers
+        workers = self._workers.get(trial.trial_id, self._max_workers)
+        seconds = (now - self._started.get(trial.trial_id, now)) * workers
         self._started[trial.trial_id] = now
         self._memory.ledger.worker_seconds += seconds
         return seconds
@@ -105,6 +107,7 @@ class Recorder(tune.Callback):
             self._display.line(f"{record.id}: {note}")
         if result["kind"] != "epoch":
             return
+        self._workers[trial.trial_id] = result["num_workers"]
         changes: dict[str, Any] = {"worker_seconds": record.worker_seconds + self._seconds(trial)}
         first_step_at = result["first_step_at"]
         if record.start_seconds is None and record.suggested_at and first_step_at:

@@ -19,6 +19,8 @@ Mode = Literal["max", "min"]
 Cost = Literal["training_seconds", "parameters", "flops", "training_flops"]
 Algorithm = Literal["random", "grid", "tpe", "gp", "cmaes", "qmc", "nsga2"]
 
+Count = Annotated[int, Field(ge=1)]
+
 _SIZE = {"min": "smaller", "max": "larger"}
 
 
@@ -97,10 +99,13 @@ class ConfirmConfig(StrictModel):
 class ResourcesConfig(StrictModel):
     """What each trial gets, and how many run at a time."""
 
-    workers_per_trial: int = Field(default=1, ge=1)
+    workers_per_trial: Count | tuple[Count, Count] = Field(
+        default=1,
+        description="[4, 8]: as many of these as there is room for, and the batch stays the same.",
+    )
     gpus_per_worker: float = Field(default=0, ge=0, description="Shares too: 0.5 is half a GPU.")
     cpus_per_worker: float = Field(default=1, gt=0)
-    max_concurrent_trials: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    max_concurrent_trials: Count | Literal["auto"] = Field(
         default=1, description="auto: as many as fit into the cluster."
     )
     reuse_workers: bool = Field(
@@ -111,6 +116,33 @@ class ResourcesConfig(StrictModel):
         description="A worker that takes longer from one batch to the next has hung, and is ended; "
         "null: never.",
     )
+
+    @field_validator("workers_per_trial")
+    @classmethod
+    def _refuse_inverted(cls, workers: int | tuple[int, int]) -> int | tuple[int, int]:
+        if isinstance(workers, tuple) and workers[0] > workers[1]:
+            raise ValueError(f"the bounds are inverted; write [{workers[1]}, {workers[0]}]")
+        return workers
+
+    @property
+    def min_workers(self) -> int:
+        """The fewest of a trial."""
+        return min(self._bounds)
+
+    @property
+    def max_workers(self) -> int:
+        """The most of a trial."""
+        return max(self._bounds)
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether the number may change, from trial to trial and within one."""
+        return self.min_workers < self.max_workers
+
+    @property
+    def _bounds(self) -> tuple[int, ...]:
+        workers = self.workers_per_trial
+        return (workers,) if isinstance(workers, int) else workers
 
     @property
     def hang_seconds(self) -> float | None:

@@ -97,7 +97,7 @@ class Budget:
             limit = self.config.wall_clock.seconds
             longest = max([epochs_ahead, *ledger.running.values()])
             ahead = longest + math.ceil(reserved_epochs / slots)
-            if wall_seconds + mean * ahead / self.resources.workers_per_trial > limit:
+            if wall_seconds + mean * ahead / self.resources.max_workers > limit:
                 return (
                     f"budget: {wall_seconds / 60:.1f} minutes of wall_clock "
                     f"{self.config.wall_clock} have passed, the rest is not enough for another one"

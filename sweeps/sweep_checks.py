@@ -13,22 +13,28 @@ from sweeps.early_stopping import (
     Grace,
     HyperbandConfig,
 )
+from sweeps.elastic import worker_counts
 from sweeps.population.config import PopulationConfig
 from sweeps.rules import rungs_below
 from sweeps.sections import ResourcesConfig
+from sweeps.space.domains import Domain
 from sweeps.spec import SweepSpec
 
 _FEWEST_TRIALS = 32
 
 
 def untrainable(
-    recipe: Recipe, resources: ResourcesConfig | None, source: YamlSource
+    recipe: Recipe,
+    resources: ResourcesConfig | None,
+    batch_domain: Domain | None,
+    source: YamlSource,
 ) -> list[Problem]:
     """Say why trial 0 cannot be trained: it names no data, or its batch does not split.
 
     Args:
         recipe: Trial 0.
         resources: None if that section is wrong itself.
+        batch_domain: What the space makes of the batch size.
         source: The sweep file.
     """
     problems = []
@@ -40,7 +46,7 @@ def untrainable(
         problems.append(source.problem(at, message))
     if resources is not None:
         try:
-            recipe.share_of_batch(resources.workers_per_trial)
+            worker_counts(recipe, resources, batch_domain)
         except CannotTrain as error:
             problems.append(source.problem(("resources", "workers_per_trial"), str(error)))
     return problems

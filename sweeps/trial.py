@@ -26,12 +26,12 @@ LOOK_SECONDS = 2.0
 
 def resources_of(resources: ResourcesConfig) -> dict[str, float]:
     """What the trainable's own process asks for."""
-    return resources.per_worker if resources.workers_per_trial == 1 else {"memory": 1}
+    return resources.per_worker if resources.max_workers == 1 else {"memory": 1}
 
 
 def tries_of(resources: ResourcesConfig) -> int:
     """How often a trial is begun whose trainable died; each goes on from its checkpoint."""
-    return MAX_DELIVERIES if resources.workers_per_trial == 1 else 2
+    return MAX_DELIVERIES if resources.max_workers == 1 else 2
 
 
 class TrialTrainable(tune.Trainable):

@@ -161,7 +161,7 @@ class _Worker:
         if checkpoint is not None:
             with _storage():
                 manifest, inherited = read_manifest(checkpoint), inherited_epoch(folder)
-            metrics = {**manifest.metrics, "first_step_at": None}
+            metrics = {**manifest.metrics, "first_step_at": None, "num_workers": self.num_workers}
             if manifest.epoch > inherited:
                 # The workers may have died between the checkpoint and the report: report it
                 # (again).
@@ -198,6 +198,7 @@ class _Worker:
             metrics = {
                 **result.metrics(),
                 "first_step_at": next(iter(first_step_at), None),
+                "num_workers": self.num_workers,
                 "parameters": sum(weight.numel() for weight in result.model.parameters()),
             }
             is_rung = command["rung"] is not None

@@ -126,11 +126,12 @@ def write_best(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> Path:
     winner = result.winner
     assert winner is not None  # the caller has an answer
     value = "" if winner.value is None else f"{result.objective.metric} {winner.value:.4f}"
-    workers = sweep.spec.resources.workers_per_trial
+    resources = sweep.spec.resources
+    workers = f"{resources.min_workers} to " if resources.is_elastic else ""
+    workers += f"{resources.max_workers} worker{'s' if resources.max_workers > 1 else ''}"
     header = [
         f"# {winner.record.name}, the answer of the sweep {result.name}",
-        f"#   result:   {value} on the validation split, with this seed and {workers} "
-        f"worker{'s' if workers > 1 else ''}",
+        f"#   result:   {value} on the validation split, with this seed and {workers}",
         "#   command:  python -m sweeps train FILE",
     ]
     changes = read_mutations(folder.trial_folder(winner.record))

@@ -70,12 +70,15 @@ class Training:
         resources = self.found.sweep.spec.resources
         data = read_data_file(self.found.folder.trial_folder(self.record)) or {}
         device = data.get("device")
+        per_worker = resources.gpus_per_worker or resources.cpus_per_worker
+        most = resources.max_workers * per_worker
+        count = f"{most:g}"
+        if resources.is_elastic:
+            count = f"{resources.min_workers * per_worker:g}-{count}"
         if resources.gpus_per_worker == 0:
-            cores = resources.workers_per_trial * resources.cpus_per_worker
             kind = f" ({device})" if device else ""
-            return f"{cores:g} CPU core{'' if cores == 1 else 's'}{kind}"
-        gpus = resources.workers_per_trial * resources.gpus_per_worker
-        return f"{gpus:g} x {device or _driver_gpu(self.found) or 'GPU'}"
+            return f"{count} CPU core{'' if most == 1 else 's'}{kind}"
+        return f"{count} x {device or _driver_gpu(self.found) or 'GPU'}"
 
 
 def trainings(found: Found) -> Iterator[Training]:

@@ -9,6 +9,7 @@ import torch
 
 from resnet_core.problems import CannotTrain
 from resnet_core.recipe import Recipe
+from sweeps.elastic import worker_counts
 from sweeps.planning.calibrate import CannotCalibrate, measure
 from sweeps.planning.epochs import expected_training, longest_training, num_epochs
 from sweeps.planning.footprint import worker_memory
@@ -87,7 +88,7 @@ class Calibration:
         own_length = num_epochs(sweep.recipe, self.num_train) or 1
         own = _limited(own_epoch * own_length, own_epoch, sweep.recipe)
         trial = Span(_mean(expected).low, _mean(expected).mid, _mean(whole).high)
-        cost_rate = hours_per_worker_second(resources) * resources.workers_per_trial
+        cost_rate = hours_per_worker_second(resources) * resources.max_workers
         slots = _slots(resources)
         confirm = spec.confirm
         confirmed = Span(0, 0, 0)
@@ -113,7 +114,7 @@ class Calibration:
 
     def _epoch(self, recipe: Recipe, flops: float, resources: ResourcesConfig) -> Span:
         timing = interpolated(self.timings, flops)
-        epoch = timing.epoch_seconds(recipe.train_batch_size, resources.workers_per_trial)
+        epoch = timing.epoch_seconds(recipe.train_batch_size, resources.max_workers)
         epoch = Span(epoch.low * _FASTER, epoch.mid, epoch.high * _SLOWER)
         if 0 < resources.gpus_per_worker < 1:  # trials that share a GPU may take turns on it
             return Span(epoch.low, epoch.mid, epoch.high / resources.gpus_per_worker)
@@ -153,12 +154,13 @@ def calibrated(
 
     def time_of(point: Point, what: str) -> tuple[float, Timing]:
         on_progress(f"timing {what} ({point.recipe.model.name}) on {device}")
+        num_workers = worker_counts(point.recipe, resources)[-1]
         timing = measure(
             point.recipe,
-            num_workers=resources.workers_per_trial,
+            num_workers=num_workers,
             device=device,
             threads=resources.torch_threads,
-            needed_bytes=worker_memory(point.recipe, point.cost, resources.workers_per_trial).total,
+            needed_bytes=worker_memory(point.recipe, point.cost, num_workers).total,
         )
         return point.cost.training_flops, timing
 
@@ -209,7 +211,7 @@ def _slots(resources: ResourcesConfig) -> int:
     if resources.gpus_per_worker > 0:
         gpus, share = torch.cuda.device_count(), resources.gpus_per_worker
         workers = min(workers, gpus * int(1 / share) if share < 1 else int(gpus / share))
-    return max(1, workers // resources.workers_per_trial)
+    return max(1, workers // resources.max_workers)
 
 
 def _mean(spans: list[Span]) -> Span:

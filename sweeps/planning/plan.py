@@ -245,7 +245,7 @@ def _figure(points: list[Point], value: Callable[[Point], float]) -> Figure:
 
 
 def _memory(spec: SweepSpec, point: Point) -> Memory:
-    return worker_memory(point.recipe, point.cost, spec.resources.workers_per_trial)
+    return worker_memory(point.recipe, point.cost, spec.resources.min_workers)
 
 
 def _checkpoint(point: Point) -> int:
