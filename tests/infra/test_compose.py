@@ -17,6 +17,7 @@ from tests.infra.infra_files import (
     interpolated,
     read_yaml,
 )
+from tests.infra.ray_start import options_of_ray_start
 
 # Ray's command line imports all of Ray, and what that says of pydantic is not ours.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -148,20 +149,16 @@ def test_mlflow_has_the_options_that_its_command_names():
 
 @pytest.mark.parametrize("name", ["ray-head", "ray-worker"])
 def test_ray_has_the_options_that_its_command_names(name):
-    from ray.scripts.scripts import start
-
     program, words = options_of(SERVICES[name]["command"])
     assert program == "ray start"
-    parsed = start.make_context("start", words).params
+    parsed = options_of_ray_start(words)
     assert parsed["block"]
     assert parsed["metrics_export_port"] == 8080
 
 
 def test_an_option_that_ray_does_not_have_would_be_noticed():
-    from ray.scripts.scripts import start
-
     with pytest.raises(click.NoSuchOption):
-        start.make_context("start", ["--head", "--dashbord-host=0.0.0.0"])
+        options_of_ray_start(["--head", "--dashbord-host=0.0.0.0"])
 
 
 def test_the_worker_of_the_gpu_file_is_one_of_compose_yaml():
