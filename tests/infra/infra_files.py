@@ -12,7 +12,7 @@ INFRA = ROOT / "infra"
 PASSWORDS = ("RAY_AUTH_TOKEN", "POSTGRES_PASSWORD", "S3_SECRET_KEY", "GRAFANA_PASSWORD")
 """What compose.yaml has to be given."""
 
-IMAGE = re.compile(r"[a-z0-9./-]+:(?!latest)[a-z0-9][\w.-]*\d[\w.-]*")
+IMAGE = re.compile(r"[a-z0-9./-]+:v?\d[\w.-]*")
 """An image with a tag that names a version."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
