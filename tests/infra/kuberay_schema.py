@@ -1,9 +1,10 @@
 """The fields of KubeRay's RayCluster and RayJob that our manifests use, and no others.
 
-Names, types and values are those of KubeRay 1.7.1's API: its CRD API reference in Ray's
-documentation, and ray-operator/apis/ray/v1/{raycluster,rayjob}_types.go of ray-project/kuberay. A
-field that is not here is refused, so a misspelt one cannot pass. The operator's whole CRDs:
-`kubectl apply --dry-run=server`, where it is installed.
+Names, types and values are those of KubeRay's CRD API reference (in Ray's documentation, of 1.6.2
+and 1.7.1), of ray-operator/apis/ray/v1/{raycluster,rayjob}_types.go and of samples in
+ray-project/kuberay (autoscaler-v2, auth.secret-ref, deletion-rules). A field that is not here is
+refused, so a misspelt one cannot pass. The operator's whole CRDs: `kubectl apply
+--dry-run=server`, where it is installed.
 """
 
 from typing import Annotated, Literal
