@@ -65,7 +65,7 @@ def run(
                 f"{folder.path} holds another sweep of this name:\n{changes}\n"
                 f"give this one a name of its own (--set name=...) or remove that folder",
             )
-        if not folder.exists and folder.path.exists() and any(folder.path.iterdir()):
+        if folder.holds_something_else:
             leave(
                 REFUSED,
                 f"{folder.path} holds something that is no sweep; give the sweep another name "

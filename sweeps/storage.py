@@ -5,6 +5,7 @@
       environment.json  git.diff                    likewise
       state.json                                    the sweep: id, status, times, test results
       ray.log                                       what Ray's daemons complained of
+      driver.lock                                   while a driver runs it
       trials/t0007-1f9c2a4b/
         recipe.yaml                                 the resolved recipe
         trial.json                                  the trial: what varied, status, cost
@@ -20,24 +21,21 @@ Only the driver writes `state.json` and `trial.json`, each by rename, so a reade
 of one. Reading needs neither Ray nor MLflow.
 """
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from sweeps import driver_lock
 from sweeps.names import check_name
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
 
 DATA_FILE = "data.json"
-# Whoever asks `is_running` holds the lock for a moment; a driver that comes just then waits.
-LOCK_TRIES, LOCK_TRY_SECONDS = 4, 0.05
 
 
 class SweepNotFound(LookupError):
@@ -111,32 +109,31 @@ class SweepFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the sweep for this driver; the lock is the folder's own, so nothing is left behind.
+        """Hold the sweep for this driver; nothing of the lock is left behind.
 
         Raises:
-            SweepBusy: If another process holds it.
+            SweepBusy: If another process holds it, on this machine or another one.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self._trying(fcntl.LOCK_EX, tries=LOCK_TRIES) as is_ours:
-            if not is_ours:
-                raise SweepBusy(f"another driver is running {self.name!r} ({self.path})")
-            yield
+        try:
+            with driver_lock.holding(self.path / driver_lock.NAME) as is_ours:
+                if not is_ours:
+                    raise SweepBusy(f"another driver is running {self.name!r} ({self.path})")
+                yield
+        finally:
+            with suppress(OSError):  # it holds a sweep, unless none was begun
+                self.path.rmdir()
 
     @property
     def is_running(self) -> bool:
         """Whether a driver holds the sweep right now."""
-        # Shared: two who look at the same moment must not take each other for a driver.
-        with self._trying(fcntl.LOCK_SH, tries=1) as is_free:
-            return not is_free
+        return driver_lock.is_held(self.path / driver_lock.NAME)
 
-    @contextmanager
-    def _trying(self, kind: int, *, tries: int) -> Iterator[bool]:
-        """Whether the folder's lock could be had for the block."""
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            yield _could_lock(handle, kind, tries)
-        finally:
-            os.close(handle)
+    @property
+    def holds_something_else(self) -> bool:
+        """Whether no sweep was begun here, and yet the folder is not free."""
+        if self.exists or not self.path.exists():
+            return False
+        return any(path.name != driver_lock.NAME for path in self.path.iterdir())
 
     def read_state(self) -> SweepState:
         """Read ``state.json``."""
@@ -222,18 +219,6 @@ def all_sweeps(root: Path) -> list[SweepFolder]:
     return [SweepFolder(file.parent) for file in sorted(root.glob("*/state.json"))]
 
 
-def _could_lock(handle: int, kind: int, tries: int) -> bool:
-    for left in reversed(range(tries)):
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if left:
-                time.sleep(LOCK_TRY_SECONDS)
-        else:
-            return True
-    return False
-
-
 def _read_records(folder: Path, skip: Container[Path]) -> list[TrialRecord]:
     folders = [file.parent for file in folder.glob("t*/trial.json")]
     found = [read_record(path) for path in folders if path not in skip]
@@ -254,5 +239,9 @@ def read_data_file(training_folder: Path) -> dict[str, Any] | None:
 def write_atomically(path: Path, text: str) -> None:
     """Replace the file by ``text`` in one step."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:  # a full disk
+        temporary.unlink(missing_ok=True)
+        raise

@@ -33,6 +33,7 @@ from resnet_core.training import Training
 from sweeps.data_file import write_data_file
 from sweeps.gang_config import GangConfig
 from sweeps.keeper import WITHIN_EPOCH, Keeper, Pace, leave, newest_of
+from sweeps.loader_processes import with_loader_processes
 from sweeps.population.mutations import inherited_epoch
 from sweeps.preemption import Notice, Preempted
 from sweeps.spool import Spool
@@ -186,7 +187,7 @@ class _Worker:
                 raise Preempted
 
         results = fit(
-            recipe,
+            with_loader_processes(recipe, self.config.resources),
             **origin,
             micro_batch_limit=command.get("micro_batch_limit"),
             device=self.device,

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from sweeps import driver_lock
 from sweeps.doctor.finding import Finding, ok, problem, warning
 from sweeps.spec import Sweep
 
@@ -74,13 +75,14 @@ def _flush(folder: Path) -> None:
 
 
 def _try_lock(folder: Path) -> str | None:
-    """Lock a folder as a driver does, and again as a second driver would."""
-    first, second = os.open(folder, os.O_RDONLY), os.open(folder, os.O_RDONLY)
+    """Lock a sweep's file as a driver does, and again as a second driver would."""
+    file, options = folder / driver_lock.NAME, os.O_RDWR | os.O_CREAT
+    first, second = os.open(file, options), os.open(file, options)
     try:
         try:
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return f"folders cannot be locked (a network disk without locks?): {error.strerror}"
+            return f"files cannot be locked (a network disk without locks?): {error.strerror}"
         with suppress(BlockingIOError):
             fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return "locks hold nobody back (a network disk?): two drivers could run one sweep"

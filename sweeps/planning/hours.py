@@ -10,6 +10,7 @@ import torch
 from resnet_core.problems import CannotTrain
 from resnet_core.recipe import Recipe
 from sweeps.elastic import worker_counts
+from sweeps.loader_processes import with_loader_processes
 from sweeps.planning.calibrate import CannotCalibrate, measure
 from sweeps.planning.epochs import expected_training, longest_training, num_epochs
 from sweeps.planning.footprint import worker_memory
@@ -156,7 +157,7 @@ def calibrated(
         on_progress(f"timing {what} ({point.recipe.model.name}) on {device}")
         num_workers = worker_counts(point.recipe, resources)[-1]
         timing = measure(
-            point.recipe,
+            with_loader_processes(point.recipe, resources),
             num_workers=num_workers,
             device=device,
             threads=resources.torch_threads,

@@ -77,7 +77,12 @@ def undisturbed(recipe_yaml: str, num_workers: int = 1) -> Training:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.yaml"
         file.write_text(recipe_yaml)
-        spawn(_train, (file, num_workers), num_workers)
+        if num_workers == 1:
+            num_threads = torch.get_num_threads()
+            _train(0, file, 1)
+            torch.set_num_threads(num_threads)
+        else:
+            spawn(_train, (file, num_workers), num_workers)
         results = json.loads((Path(folder) / "results.json").read_text())
         return Training(points_of(results), digest_of(Path(folder) / "last"))
 

@@ -45,7 +45,7 @@ def test_a_folder_that_nobody_may_write_is_a_problem():
 @pytest.mark.parametrize(
     ("flock", "told"),
     [
-        (OSError(errno.ENOLCK, "No locks available"), "folders cannot be locked"),
+        (OSError(errno.ENOLCK, "No locks available"), "files cannot be locked"),
         (None, "two drivers could run one sweep"),
     ],
     ids=["refused", "pretended"],

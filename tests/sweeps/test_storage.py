@@ -4,9 +4,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from sweeps import driver_lock
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
 from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, home
@@ -59,8 +61,10 @@ def test_a_second_driver_is_refused_while_the_first_one_lives_and_only_so_long(t
         pass
     process.kill()
     process.communicate()
-    assert not folder.is_running
-    assert list(folder.path.iterdir()) == []  # the lock leaves nothing behind
+    assert not folder.is_running  # though its file is still there
+    with folder.locked():
+        assert folder.is_running
+    assert not folder.path.exists()  # nothing was begun, and the lock leaves nothing behind
 
 
 def test_results_of_a_submitted_job_do_not_go_into_the_copy_that_ray_deletes(tmp_path, monkeypatch):
@@ -147,7 +151,9 @@ def begun(root) -> SweepFolder:
 @pytest.fixture
 def look(tmp_path):
     """Somebody else who looks at this very moment, until closed."""
-    handle = os.open(begun(tmp_path).path, os.O_RDONLY)
+    file = begun(tmp_path).path / driver_lock.NAME
+    file.touch()  # as a driver that was killed has left it
+    handle = os.open(file, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_SH)
     yield handle
     with suppress(OSError):
@@ -159,10 +165,33 @@ def test_who_looks_is_no_driver_to_another_who_looks(tmp_path, look):
 
 
 def test_a_driver_that_comes_while_somebody_looks_waits_a_moment(tmp_path, look, monkeypatch):
-    monkeypatch.setattr("sweeps.storage.time.sleep", lambda _: os.close(look))
+    monkeypatch.setattr("sweeps.driver_lock.time.sleep", lambda _: os.close(look))
     folder = SweepFolder(tmp_path / "s")
     with folder.locked():
         assert folder.is_running
+
+
+def test_whoever_waited_for_a_lock_that_its_holder_has_removed_does_not_hold_it(tmp_path):
+    file = tmp_path / driver_lock.NAME
+    with driver_lock.holding(file) as is_ours:
+        assert is_ours
+        late = os.open(file, os.O_RDWR)  # of a driver that comes now and locks it afterwards
+    fcntl.flock(late, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with driver_lock.holding(file) as is_ours:
+        assert is_ours
+        assert driver_lock.is_held(file)
+    os.close(late)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_is_open_for_writing_as_a_network_file_system_demands(tmp_path):
+    file = tmp_path / driver_lock.NAME
+    with driver_lock.holding(file):
+        handles = Path("/proc/self/fd").iterdir()
+        (handle,) = [one for one in handles if one.exists() and one.resolve() == file]
+        assert os.access(file, os.W_OK)
+        flags = int(Path("/proc/self/fdinfo", handle.name).read_text().split()[3], 8)
+        assert flags & os.O_ACCMODE == os.O_RDWR
 
 
 def test_a_training_with_a_fresh_seed_is_found_only_where_it_is_asked_for(tmp_path):
