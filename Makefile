@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test faults fuzz check bench bench-start bench-sweep bench-search bench-report ui clean
+.PHONY: help setup sweep test faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -41,16 +41,21 @@ test: setup
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed. Three sessions beside each other, since most of each is waiting for processes.
 FAULT_SEED := $(shell date +%s)
-KILLED := $(wildcard tests/faults/processes/test_killed_*.py) tests/faults/processes/test_population.py
+KILLED := tests/faults/processes/test_killed_drivers.py tests/faults/processes/test_killed_tracking_server.py
+FAULTS := faults and not fuzz and not beyond
 faults: setup
 	@kept=$$(mktemp -d); \
-	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='faults and not fuzz'; \
+	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='$(FAULTS)'; \
 	trap 'kill $$(jobs -p)' INT TERM; \
 	nice $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
 	$$pytest -m "$$every" --fault-rows $$kept/b $(KILLED:%=--ignore %) $(WITH_RAY) > $$kept/b.log 2>&1 & b=$$!; \
 	$$pytest -m "$$every" --fault-rows $$kept/a $(KILLED); status=$$?; \
 	wait $$b || status=1; wait $$c || status=1; cat $$kept/b.log $$kept/c.log; \
 	$(BIN)/python -m tests.faults.table $$kept/a $$kept/b $$kept/c; rm -rf $$kept; exit $$status
+
+# The same faults where several workers, a population or a sweep's whole disk have them.
+faults-beyond: setup
+	$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5 -m beyond tests/faults/processes
 
 # Ten thousand files, recipes, durations, formulas and settings made up; about five minutes.
 fuzz: setup

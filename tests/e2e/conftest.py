@@ -143,7 +143,7 @@ def ray_head(num_cpus: int, *, asks_for_token: bool = True) -> Iterator[Cluster]
     environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token}
     command = f"ray start --head --port {port} --dashboard-port {dashboard_port}"
     command += f" --num-cpus {num_cpus} --node-ip-address 127.0.0.1 --temp-dir {folder}"
-    command += " --include-dashboard true --disable-usage-stats"
+    command += " --include-dashboard true --disable-usage-stats --include-log-monitor false"
     command += f" --ray-client-server-port {free_port()}"
     command += f" --dashboard-agent-listen-port {free_port()}"
     try:

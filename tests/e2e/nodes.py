@@ -35,7 +35,7 @@ def node(cluster: Cluster, *, grace_seconds: int = 60) -> Iterator[Node]:
     """A node with one CPU, ``ray start --block``, that is there when the block begins."""
     known = len(state_of(cluster, "nodes", "state=ALIVE"))
     command = f"ray start --block --address {cluster.ray['RAY_ADDRESS']} --num-cpus 1"
-    command += " --node-ip-address 127.0.0.1 --disable-usage-stats"
+    command += " --node-ip-address 127.0.0.1 --disable-usage-stats --include-log-monitor false"
     command += f" --dashboard-agent-listen-port {free_port()}"
     # As on a machine of its own: in one folder, nodes remove each other's working directories.
     command += f" --temp-dir {cluster.folder / f'n{known}'}"

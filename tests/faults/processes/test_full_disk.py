@@ -43,6 +43,7 @@ def resized(disk: Path, size: float) -> None:
     subprocess.run(["mount", "-o", options, str(disk)], check=True)
 
 
+@pytest.mark.beyond
 def test_a_sweep_stops_at_a_full_disk_and_goes_on_once_there_is_room(
     home: Home, cluster: Cluster, small_results: Path, faults: Table,
     moments: random.Random,

@@ -61,6 +61,7 @@ def test_trials_on_a_drained_node_go_on_elsewhere_after_the_very_step_they_were_
         check(outcome, home, one_cpu_cluster, steps, most_repeated=0)
 
 
+@pytest.mark.beyond
 def test_workers_on_two_nodes_leave_after_the_same_step_when_one_of_these_is_drained(
     home: Home, one_cpu_cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
 ):

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.
 one_thread = population.one_thread
 
 
+@pytest.mark.beyond
 def test_a_population_whose_driver_is_killed_goes_on_to_the_same_end(
     home: Home, tmp_path: Path, cluster: Cluster, steps: StepTrace, faults: Table
 ):

@@ -15,7 +15,7 @@ import torch
 
 from resnet_core import Recipe, fit
 from resnet_core.data.loader import lost_a_loader
-from tests.e2e.conftest import Cluster, Home, cluster, home  # noqa: F401  (fixtures)
+from tests.e2e.conftest import Cluster, Home
 from tests.faults import faulty_images
 from tests.faults.table import Outcome, Table
 
@@ -59,7 +59,7 @@ def note_recovery(log: Path, outcome: Outcome) -> None:
     outcome.seconds = gap_end - happened
 
 
-def losses(home: Home, run: Any) -> list[tuple[int, float]]:  # noqa: F811
+def losses(home: Home, run: Any) -> list[tuple[int, float]]:
     """Every loss of a run that MLflow has, with its step; those that it has twice, twice."""
     points = [
         point
@@ -84,8 +84,8 @@ def reference(folder: Path, monkeypatch: pytest.MonkeyPatch, *sets: str) -> list
 @pytest.mark.e2e
 @pytest.mark.ray
 def test_a_fault_of_a_training_ends_its_own_trial_or_costs_it_nothing(
-    home: Home,  # noqa: F811
-    cluster: Cluster,  # noqa: F811
+    home: Home,
+    cluster: Cluster,
     faults: Table,
     moments: random.Random,
     monkeypatch: pytest.MonkeyPatch,
@@ -152,16 +152,17 @@ def test_a_fault_of_a_training_ends_its_own_trial_or_costs_it_nothing(
     assert hangs.read_text().endswith("training began again\n")
 
 
-def val_losses(home: Home, run: Any) -> list[tuple[int, float]]:  # noqa: F811
+def val_losses(home: Home, run: Any) -> list[tuple[int, float]]:
     points = home.client.get_metric_history(run.info.run_id, "val_loss")
     return sorted((point.step, point.value) for point in points)
 
 
+@pytest.mark.beyond
 @pytest.mark.e2e
 @pytest.mark.ray
 def test_a_trial_of_two_workers_that_always_hangs_is_given_up_and_the_next_one_is_trained(
-    home: Home,  # noqa: F811
-    cluster: Cluster,  # noqa: F811
+    home: Home,
+    cluster: Cluster,
     faults: Table,
     moments: random.Random,
 ):
@@ -241,9 +242,10 @@ def raised_in_a_thread_by(function: Callable[[], None]) -> RuntimeError | None:
     return raised[0] if raised else None
 
 
+@pytest.mark.beyond
 @pytest.mark.e2e
 def test_train_says_that_a_loader_was_killed_and_goes_on_when_run_again(
-    home: Home,  # noqa: F811
+    home: Home,
     faults: Table,
     moments: random.Random,
 ):
