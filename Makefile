@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report ui clean
+.PHONY: help setup sweep test faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report bench-scale ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -41,7 +41,7 @@ test: setup
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed. Three sessions beside each other, since most of each is waiting for processes.
 FAULT_SEED := $(shell date +%s)
-KILLED := tests/faults/processes/test_killed_drivers.py tests/faults/processes/test_killed_tracking_server.py
+KILLED := $(wildcard tests/faults/processes/test_killed_*.py)
 FAULTS := faults and not fuzz and not beyond
 faults: setup
 	@kept=$$(mktemp -d); \
@@ -55,7 +55,7 @@ faults: setup
 
 # The same faults where several workers, a population or a sweep's whole disk have them.
 faults-beyond: setup
-	$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5 -m beyond tests/faults/processes
+	$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5 -m beyond tests/faults/processes tests/e2e
 
 # Ten thousand files, recipes, durations, formulas and settings made up; about five minutes.
 fuzz: setup
@@ -83,6 +83,10 @@ bench-search: setup
 # The report of a 500-trial sweep: its size, and how fast a browser shows it.
 bench-report: setup
 	$(BIN)/python -m benchmarks.report
+
+# What grows with trials and workers, into docs/scale.md; about ten minutes.
+bench-scale: setup
+	$(BIN)/python -m benchmarks.scale --docs
 
 ui: setup
 	$(BIN)/python -m sweeps ui

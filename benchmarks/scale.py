@@ -6,24 +6,15 @@ Prints tables and writes docs/scale.md, the figure beside it, and the numbers as
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from benchmarks.alone import REPOSITORY, run_alone, temporary_home
 from benchmarks.machine import describe_machine, machine_line
 from benchmarks.many_trials import measure as many_trials
+from benchmarks.scale_tracker import EPOCHS
 
 DOCS = REPOSITORY / "docs"
-COMMAND = "make bench-scale"
-
-
-def exponent(sizes: list[float], costs: list[float]) -> float:
-    """Of the power law cost ~ size ** exponent that fits best in logarithms; 1 is proportional."""
-    xs, ys = [math.log(size) for size in sizes], [math.log(cost) for cost in costs]
-    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-    products = sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True))
-    return products / sum((a - x) ** 2 for a in xs)
 
 
 def run_module(name: str, *arguments: str) -> Any:
@@ -57,6 +48,7 @@ def measure(trials: int) -> dict[str, Any]:
         "driver": driver_costs(many_trials(trials)),
         "reports": run_module("benchmarks.scale_reports"),
         "tracker": run_module("benchmarks.scale_tracker"),
+        "tracker_epochs": EPOCHS,
     }
 
 

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import RECIPE, REPOSITORY, Cluster, Home, ray_head, wait_for_line
+from tests.e2e.conftest import REPOSITORY, Cluster, Home, ray_head, wait_for_line
 from tests.e2e.nodes import assert_given_back, node
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
@@ -18,7 +19,6 @@ SWEEP = (
     "storage: {checkpoint_share: 1}\n"
     "resources: {workers_per_trial: [1, 2], cpus_per_worker: 1}\n"
 )
-LONG = RECIPE.replace("T_max: 3ep", "T_max: 11ep").replace("4ep", "12ep")
 
 # Reports how many workers it has, until the file that it is told of is there.
 COUNTING = """\
@@ -62,23 +62,25 @@ def test_a_trial_that_loses_the_node_of_a_worker_goes_on_with_the_other_one(
 ):
     home.ray = one_cpu.ray
     with node(one_cpu) as second:
-        process = home.start("run", home.write(SWEEP, LONG), "-o", "json")
-        wait_for_line(process, "epoch 2/12")
+        process = home.start("run", home.write(SWEEP), "-o", "json")
+        wait_for_line(process, "epoch 1/4")
         second.raylet().kill()
         out, err = process.communicate()
     assert process.returncode == 0, err
     (trial,) = json.loads(out)["trials"]
-    assert (trial["status"], trial["epochs"]) == ("completed", 12)
+    assert (trial["status"], trial["epochs"]) == ("completed", 4)
     (run,) = home.runs().values()
-    assert home.epochs(run) == [float(epoch) for epoch in range(1, 13)]
+    assert home.epochs(run) == [float(epoch) for epoch in range(1, 5)]
     (spool,) = (home.path / "results/e2e/trials").glob("t0000-*/metrics.jsonl")
     points = [json.loads(line.partition(" ")[2]) for line in spool.read_text().splitlines()]
     # Two workers to begin with, one in the end; 480 images in batches of 16, whoever trains them.
     assert (points[0]["num_workers"], points[-1]["num_workers"]) == (2, 1)
-    assert [point["step"] for point in points] == [30 * epoch for epoch in range(1, 13)]
+    assert [point["step"] for point in points] == [30 * epoch for epoch in range(1, 5)]
     assert_given_back(one_cpu)
 
 
+@pytest.mark.faults
+@pytest.mark.beyond
 def test_a_group_has_the_largest_of_its_numbers_there_is_room_for_and_grows(
     one_cpu: Cluster, tmp_path
 ):
@@ -88,6 +90,7 @@ def test_a_group_has_the_largest_of_its_numbers_there_is_room_for_and_grows(
     def wait_for(*counts: int) -> None:
         while not log.exists() or log.read_text().split() != [str(count) for count in counts]:
             assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
 
     with node(one_cpu), node(one_cpu):
         process = subprocess.Popen(
