@@ -53,7 +53,7 @@ def submit(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Run a sweep on a Ray cluster, as a job; submit it again to go on with it."""
-    from sweeps.submit.job_server import JobServer, NoJobServer, address_of
+    from sweeps.submit.job_server import JobServer, NoJobServer, address_of, warning_of
 
     with errors_to_status():
         sweep = read_sweep(file, sets, profile)
@@ -68,8 +68,8 @@ def submit(
     name = sweep.spec.name
     try:
         server = JobServer(address_of(address, place.submit.address))
-        if server.warning:
-            typer.echo(server.warning, err=True)
+        if warning := warning_of(server.address):
+            typer.echo(warning, err=True)
         running = server.running(name)
         if running:
             job = running[0]

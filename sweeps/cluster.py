@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -31,6 +32,7 @@ _TUNE_ENVIRONMENT = {
 }
 
 
+_ANSWER_SECONDS = 10.0
 _DUST = 1e-9  # 33 / 1.1 is 29.999999999999996
 
 
@@ -48,6 +50,7 @@ def connected() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
     address = os.environ.get("RAY_ADDRESS")
     if address:
+        _look_whether_it_answers(address)
         # Ray's job submission does not pass the address on; without it Train's helpers of the
         # workers may find another Ray instance of the host.
         env_vars = {**_RAY_ENVIRONMENT, "RAY_ADDRESS": address}
@@ -70,6 +73,21 @@ def connected() -> Iterator[None]:
     os.environ.update(_RAY_ENVIRONMENT)
     with private_ray(level):
         yield
+
+
+def _look_whether_it_answers(address: str) -> None:
+    """Ray tries for minutes, and complains in its own way.
+
+    Raises:
+        Refused: If nobody listens at a ``host:port``.
+    """
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except OSError as error:
+        raise Refused(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
 
 
 def _keep_secrets_out_of_records() -> None:

@@ -45,7 +45,6 @@ class JobServer:
         if "RAY_AUTH_TOKEN" in os.environ or token_file() is not None:
             os.environ.setdefault("RAY_AUTH_MODE", "token")
         self.address = address
-        self.is_open = _answers_without_token(address)
         from ray.exceptions import RayError
         from ray.job_submission import JobSubmissionClient
 
@@ -54,17 +53,6 @@ class JobServer:
             self._client = JobSubmissionClient(address)
         except (ConnectionError, RuntimeError, RayError) as error:
             raise NoJobServer(_why_not(address, error)) from error
-
-    @property
-    def warning(self) -> str | None:
-        """What is to be said before a sweep is given to this cluster; None if nothing."""
-        host = self.address.split("://", 1)[-1].split("/", 1)[0]
-        if not self.is_open or is_loopback(host):
-            return None
-        return (
-            f"the Ray cluster at {self.address} asks for no token: whoever reaches it can run code "
-            f"on it and read this sweep; {ADVICE}"
-        )
 
     def submit(self, sweep: str, command: str, folder: Path, env_vars: dict[str, str]) -> str:
         """Give it a job; the job's id.
@@ -126,7 +114,18 @@ class JobServer:
         return f"{self.address}/#/jobs/{job}"
 
 
-def _answers_without_token(address: str) -> bool:
+def warning_of(address: str) -> str | None:
+    """What is to be said before a sweep is given to this job server; None if nothing."""
+    host = address.split("://", 1)[-1].split("/", 1)[0]
+    if is_loopback(host) or not answers_without_token(address):
+        return None
+    return (
+        f"the Ray cluster at {address} asks for no token: whoever reaches it can run code "
+        f"on it and read this sweep; {ADVICE}"
+    )
+
+
+def answers_without_token(address: str) -> bool:
     """Whether the server lists its jobs to somebody who brings no token."""
     import requests
 

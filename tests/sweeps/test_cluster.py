@@ -1,9 +1,11 @@
 """What fits into a cluster, of nodes as Ray describes them; no Ray is started."""
 
+import socket
+
 import pytest
 
 from sweeps import cluster
-from sweeps.cluster import Refused, fitting_trials
+from sweeps.cluster import Refused, connected, fitting_trials
 from sweeps.sections import ResourcesConfig
 
 
@@ -63,3 +65,13 @@ def test_what_is_missing_is_named(fitting):
         "nodes: 2 CPU, 0 GPU; 4 CPU, 1 GPU); change resources, or set RAY_ADDRESS to a larger "
         "cluster"
     )
+
+
+def test_an_address_at_which_nobody_listens_is_refused_before_ray_tries(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, and nobody listens
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        told = f"no Ray answers at RAY_ADDRESS={address}"
+        with pytest.raises(Refused, match=told), connected():
+            pass
