@@ -205,3 +205,13 @@ class StorageConfig(StrictModel):
         ge=1,
         description="Ended trials that keep their checkpoints, beside the recipe; null: all.",
     )
+
+    @field_validator("path")
+    @classmethod
+    def _refuse_addresses(cls, path: str | None) -> str | None:
+        if path is not None and "://" in path:
+            raise ValueError(
+                "an address, not a folder; name a folder that every machine of the sweep sees at "
+                "this path (a network file system, or a bucket that is mounted there)"
+            )
+        return path

@@ -333,3 +333,9 @@ def test_reading_a_sweep_imports_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_storage_that_is_an_address_is_refused_and_no_folder_of_that_name_is_made(problems):
+    head = HEAD.replace("space:", "storage: {path: 's3://bucket/sweeps'}\nspace:")
+    (found,) = problems(DESIGN, head=head)
+    assert found.startswith("sweep.yaml:5:17: storage.path: an address, not a folder; name a")
