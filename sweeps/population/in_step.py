@@ -14,6 +14,7 @@ What a killed driver loses: of an epoch whose comparison was under way, the take
 written. Source: Jaderberg et al. 2017, arXiv:1711.09846, appendix A.1.
 """
 
+import logging
 import math
 import random
 import warnings
@@ -38,6 +39,7 @@ from sweeps.population.mutations import (
 )
 from sweeps.spool import Spool
 
+_LOG = logging.getLogger(__name__)
 PROTECTED_TRIAL = 0
 """The recipe itself: without its own schedule there is nothing to compare with."""
 
@@ -172,8 +174,16 @@ class InStep(PopulationBasedTraining):
         return [trial for trial in others[:count] if trial not in upper], upper
 
     def _take_over(self, trial: Any, donor: Any, proposed: Mapping[str, float]) -> None:
-        """Write it down; the trial's workers load it when they are asked for the next epoch."""
+        """Write it down; the trial's workers load it when they are asked for the next epoch.
+
+        A donor whose checkpoint is damaged costs the trial the exchange, and nobody else anything.
+        """
         folder, paths, epoch = folder_of(trial), list(self.genes), self._epoch_of(trial)
+        try:
+            weights = model_sha256(folder_of(donor), epoch)
+        except OSError as error:
+            _LOG.warning("t%04d takes nothing over: %s", index_of(trial), error)
+            return
         before = current_values(folder, paths)
         after = {path: gene.decode(proposed[path]) for path, gene in self.genes.items()}
         if not _is_possible(folder, after):  # numbers that the recipe's own rules refuse together
@@ -181,7 +191,7 @@ class InStep(PopulationBasedTraining):
         mutation = Mutation(
             epoch=epoch,
             donor=index_of(donor),
-            model_sha256=model_sha256(folder_of(donor), epoch),
+            model_sha256=weights,
             before=before,
             after=after,
             value=self._arrived[trial][self.objective],

@@ -91,10 +91,13 @@ def model_sha256(folder: Path, epoch: int) -> str:
     """The digest of a trial's weights after an epoch.
 
     Raises:
-        OSError: If there is no such checkpoint.
+        OSError: If there is no such checkpoint, or its manifest is damaged.
     """
-    manifest = json.loads((checkpoint_of(folder, epoch) / "manifest.json").read_text())
-    return manifest["sha256"]["model.pt"]
+    file = checkpoint_of(folder, epoch) / "manifest.json"
+    try:
+        return json.loads(file.read_text())["sha256"]["model.pt"]
+    except (ValueError, TypeError, LookupError) as error:
+        raise OSError(f"{file} is damaged: {error}") from error
 
 
 def take_over(folder: Path, donor: Path, mutation: Mutation) -> None:

@@ -128,6 +128,16 @@ def test_the_weakest_takes_over_the_strongest_once_all_are_there(tmp_path):
     assert bench.sent_on == [0, 1, 2, 3]
 
 
+def test_a_donor_whose_checkpoint_is_damaged_is_taken_over_by_nobody_and_all_train_on(tmp_path):
+    bench = Bench(tmp_path)
+    for index, accuracy in enumerate([0.3, 0.1, 0.9, 0.5]):
+        bench.report(index, 1, accuracy)
+    (tmp_path / "t0002/checkpoints/ep0001/manifest.json").write_text('{"sha256": ')
+    bench.turn()
+    assert bench.mutations() == {0: [], 1: [], 2: [], 3: []}
+    assert bench.sent_on == [0, 1, 2, 3]
+
+
 def test_what_was_taken_over_lies_in_the_trials_folder(tmp_path):
     bench = Bench(tmp_path)
     bench.epoch(1, [0.3, 0.1, 0.9, 0.5])
