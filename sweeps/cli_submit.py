@@ -119,7 +119,7 @@ def _files_of(sweep: Sweep, profile: str | None) -> list[Path]:
 def _data_of(sweep: Sweep) -> list[Path]:
     """Folders of the recipe's data set, the sweep's results: they are the cluster's own."""
     places = [sweep.spec.storage.path]
-    for source in sweep.recipe_data["data"].values():
+    for source in (sweep.recipe_data["data"] or {}).values():  # None: the space brings it
         places += [source.get(key) for key in ("root", "path")] if isinstance(source, dict) else []
     return [Path(place).expanduser() for place in places if place]
 
@@ -148,6 +148,8 @@ def _as_text(told: dict[str, Any], server: "JobServer", job: str) -> str:
 
 
 def _follow(server: "JobServer", job: str) -> NoReturn:
+    from sweeps.submit.job_server import NoJobServer
+
     try:
         for text in server.follow(job):
             sys.stdout.write(text)
@@ -155,6 +157,8 @@ def _follow(server: "JobServer", job: str) -> NoReturn:
         status = server.wait(job)
     except KeyboardInterrupt:
         leave(INTERRUPTED, f"the job goes on; {server.how_to_follow(job)}")
+    except NoJobServer as error:
+        leave(INTERNAL, f"{error}; the job may go on; {server.how_to_follow(job)}")
     if status is None:
         leave(INTERNAL, f"job {job} was stopped, or its driver killed; submit it again to go on")
     raise typer.Exit(status)

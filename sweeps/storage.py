@@ -58,15 +58,23 @@ def home() -> Path:
     """
     if value := os.environ.get("SWEEPS_HOME"):
         return Path(value).expanduser().resolve()
-    current = Path.cwd()
-    if "_ray_pkg_" in current.name and "runtime_resources" in current.parts:
-        return Path.home() / "resnet-sweeps"
-    return current
+    return Path.home() / "resnet-sweeps" if _is_copy(Path.cwd()) else Path.cwd()
+
+
+def _is_copy(folder: Path) -> bool:
+    """Whether it is the working directory of a job, which Ray deletes."""
+    return "_ray_pkg_" in folder.name and "runtime_resources" in folder.parts
 
 
 def storage_root(path: str | None) -> Path:
-    """The folder of all sweeps: as given, else ``results`` in `home`."""
-    return Path(path).expanduser().resolve() if path else home() / "results"
+    """The folder of all sweeps: as given, else ``results`` in `home`.
+
+    What is given begins at the current folder, or at `home` if that is a copy that Ray deletes.
+    """
+    if path is None:
+        return home() / "results"
+    base = home() if _is_copy(Path.cwd()) else Path.cwd()
+    return (base / Path(path).expanduser()).resolve()
 
 
 class SweepFolder:

@@ -62,14 +62,20 @@ class JobServer:
             command: For a shell in the job's working directory.
             folder: Becomes that directory.
             env_vars: Of the driver and, beside the cluster's own, of every process it starts.
+
+        Raises:
+            NoJobServer: If it does not take the job.
         """
         stop = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
-        return self._client.submit_job(
-            entrypoint=command,
-            submission_id=f"{sweep}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}",
-            runtime_env={"working_dir": str(folder), "env_vars": stop | env_vars},
-            metadata={_SWEEP: sweep},
-        )
+        try:
+            return self._client.submit_job(
+                entrypoint=command,
+                submission_id=f"{sweep}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}",
+                runtime_env={"working_dir": str(folder), "env_vars": stop | env_vars},
+                metadata={_SWEEP: sweep},
+            )
+        except (OSError, RuntimeError) as error:
+            raise NoJobServer(f"{self.address} did not take the job: {_in_brief(error)}") from error
 
     def running(self, sweep: str) -> list[str]:
         """The ids of the sweep's jobs that have not ended."""
@@ -81,7 +87,11 @@ class JobServer:
         ]
 
     def follow(self, job: str) -> Iterator[str]:
-        """What its driver writes, until it ends."""
+        """What its driver writes, until it ends.
+
+        Raises:
+            NoJobServer: If the connection is lost on the way.
+        """
         lines: Any = self._client.tail_job_logs(job)
         with asyncio.Runner() as runner:
             while True:
@@ -89,6 +99,9 @@ class JobServer:
                     yield runner.run(anext(lines))
                 except StopAsyncIteration:
                     return
+                except (OSError, RuntimeError) as error:
+                    told = f"{self.address} shows the log no more: {_in_brief(error)}"
+                    raise NoJobServer(told) from error
 
     def wait(self, job: str) -> int | None:
         """Wait until it has ended; its driver's exit status, None if it was killed or stopped."""
@@ -136,8 +149,11 @@ def answers_without_token(address: str) -> bool:
     return answer.status_code == requests.codes.ok
 
 
+def _in_brief(error: Exception) -> str:
+    return next(iter(without_credentials(str(error)).splitlines()), type(error).__name__)
+
+
 def _why_not(address: str, error: Exception) -> str:
-    reason = next(iter(without_credentials(str(error)).splitlines()), "")
     if "401" in str(error) or "403" in str(error) or "oken" in str(error):
         fix = "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH, to the cluster's token"
     else:
@@ -145,4 +161,6 @@ def _why_not(address: str, error: Exception) -> str:
             "give the address of the cluster's dashboard with --address, a profile or "
             "RAY_API_SERVER_ADDRESS; is it reached from here (kubectl port-forward, ray dashboard)?"
         )
-    return f"no Ray cluster takes a job at {without_credentials(address)}: {reason}; {fix}"
+    return (
+        f"no Ray cluster takes a job at {without_credentials(address)}: {_in_brief(error)}; {fix}"
+    )
