@@ -11,7 +11,14 @@ import pytest
 from sweeps import driver_lock
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
-from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, home
+from sweeps.storage import (
+    SweepBusy,
+    SweepFolder,
+    SweepNotFound,
+    TrialNotFound,
+    home,
+    storage_root,
+)
 
 RECORD = TrialRecord(7, "t0007 lr=0.8", "1f9c2a4b" + "0" * 56, {"a.b": 0.8})
 
@@ -74,8 +81,11 @@ def test_results_of_a_submitted_job_do_not_go_into_the_copy_that_ray_deletes(tmp
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(copy)
     assert home() == tmp_path / "resnet-sweeps"
+    assert storage_root("mine") == tmp_path / "resnet-sweeps/mine"
+    assert storage_root("/shared/results") == Path("/shared/results")
     monkeypatch.chdir(tmp_path)
     assert home() == tmp_path
+    assert storage_root("mine") == tmp_path / "mine"
     monkeypatch.setenv("SWEEPS_HOME", str(tmp_path / "elsewhere"))
     assert home() == tmp_path / "elsewhere"
 
