@@ -221,8 +221,8 @@ def _run(
     go_on = f"go on with: python -m sweeps resume {folder.name}{elsewhere}"
     with announcing(lambda problem: typer.echo(problem, err=True)) as announce:
         with folder.locked():
-            change()
             cancel_requests.forget(folder)  # meant for an earlier driver
+            change()
             result = _drive(sweep, folder, verbose, go_on, announce)
         announce(in_brief(result))
         print_result(result, folder, sweep, output)

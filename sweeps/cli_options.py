@@ -14,6 +14,7 @@ from rich.console import Console
 from resnet_core.problems import CannotTrain, InvalidFile
 from sweeps.answer.report import answer, trials_table
 from sweeps.answer.results import SweepResult
+from sweeps.driver_lock import NoLocks
 from sweeps.loading import load_sweep
 from sweeps.names import InvalidName
 from sweeps.profile import load_profile
@@ -67,7 +68,7 @@ def errors_to_status() -> Iterator[None]:
         leave(INVALID, str(error))
     except (SweepNotFound, TrialNotFound) as error:
         leave(NOT_FOUND, str(error))
-    except (SweepBusy, NothingToDo) as error:
+    except (SweepBusy, NoLocks, NothingToDo) as error:
         leave(REFUSED, str(error))
 
 

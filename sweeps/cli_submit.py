@@ -5,7 +5,7 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -28,7 +28,7 @@ from sweeps.cli_options import (
 )
 from sweeps.profile import Profile, find_profile, load_profile
 from sweeps.spec import Sweep
-from sweeps.submit.parcel import Outside, TooLarge, inside, pack
+from sweeps.submit.parcel import GitFailed, Outside, TooLarge, inside, pack
 
 if TYPE_CHECKING:
     from sweeps.submit.job_server import JobServer
@@ -53,23 +53,31 @@ def submit(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Run a sweep on a Ray cluster, as a job; submit it again to go on with it."""
-    from sweeps.submit.job_server import JobServer, NoJobServer, address_of, warning_of
+    from sweeps.submit.job_server import (
+        InvalidAddress,
+        JobServer,
+        NoJobServer,
+        address_of,
+        warning_of,
+    )
 
     with errors_to_status():
         sweep = read_sweep(file, sets, profile)
         place = load_profile(profile, file) if profile else Profile(version=1)
     try:
+        where = address_of(address, place.submit.address)
         command = _command(file, sets or [], profile)
+        _refuse_data_left_behind(sweep)
         parcel = pack(Path.cwd(), _files_of(sweep, profile), _data_of(sweep))
-    except Outside as error:
+    except (InvalidAddress, Outside) as error:
         leave(INVALID, str(error))
-    except TooLarge as error:
+    except (TooLarge, GitFailed) as error:
         leave(REFUSED, str(error))
     name = sweep.spec.name
+    if warning := warning_of(where):
+        typer.echo(warning, err=True)
     try:
-        server = JobServer(address_of(address, place.submit.address))
-        if warning := warning_of(server.address):
-            typer.echo(warning, err=True)
+        server = JobServer(where)
         running = server.running(name)
         if running:
             job = running[0]
@@ -94,7 +102,7 @@ def submit(
     else:
         typer.echo(_as_text(told, server, job))
     if follow:
-        _follow(server, job)
+        _follow(server, job, sys.stderr if output is Output.JSON else sys.stdout)
 
 
 def _command(file: Path, sets: list[str], profile: str | None) -> list[str]:
@@ -116,12 +124,36 @@ def _files_of(sweep: Sweep, profile: str | None) -> list[Path]:
     return files
 
 
+def _data_folders(sweep: Sweep) -> dict[str, Path]:
+    """Where the recipe's data lie: path in the recipe -> folder."""
+    sources = sweep.recipe_data["data"] or {}  # None: the space brings them
+    return {
+        f"data.{name}.{key}": Path(source[key]).expanduser()
+        for name, source in sources.items()
+        if isinstance(source, dict)
+        for key in ("root", "path")
+        if source.get(key)
+    }
+
+
+def _refuse_data_left_behind(sweep: Sweep) -> None:
+    """A data set does not go along, so its place has to be one of the cluster's.
+
+    Raises:
+        Outside: If it is relative: to a folder that the job does not have.
+    """
+    for path, folder in _data_folders(sweep).items():
+        if not folder.is_absolute():
+            raise Outside(
+                f"{path} is {str(folder)!r}, and a job runs in a folder of its own, without data; "
+                f"say where they lie on the cluster: --set {path}=/shared/{folder.name}"
+            )
+
+
 def _data_of(sweep: Sweep) -> list[Path]:
     """Folders of the recipe's data set, the sweep's results: they are the cluster's own."""
-    places = [sweep.spec.storage.path]
-    for source in (sweep.recipe_data["data"] or {}).values():  # None: the space brings it
-        places += [source.get(key) for key in ("root", "path")] if isinstance(source, dict) else []
-    return [Path(place).expanduser() for place in places if place]
+    storage = sweep.spec.storage.path
+    return [*_data_folders(sweep).values(), *([Path(storage).expanduser()] if storage else [])]
 
 
 def _variables() -> dict[str, str]:
@@ -147,26 +179,27 @@ def _as_text(told: dict[str, Any], server: "JobServer", job: str) -> str:
     )
 
 
-def _follow(server: "JobServer", job: str) -> NoReturn:
+def _follow(server: "JobServer", job: str, log: TextIO) -> NoReturn:
     from sweeps.submit.job_server import NoJobServer
 
     try:
         for text in server.follow(job):
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        status = server.wait(job)
+            log.write(text)
+            log.flush()
+        end = server.wait(job)
     except KeyboardInterrupt:
         leave(INTERRUPTED, f"the job goes on; {server.how_to_follow(job)}")
     except NoJobServer as error:
-        leave(INTERNAL, f"{error}; the job may go on; {server.how_to_follow(job)}")
-    if status is None:
-        leave(INTERNAL, f"job {job} was stopped, or its driver killed; submit it again to go on")
-    raise typer.Exit(status)
+        leave(INTERNAL, f"{error}\nthe job may go on; {server.how_to_follow(job)}")
+    if end.exit_status is None:
+        why = f": {end.message}" if end.message else ""
+        leave(INTERNAL, f"job {job} was stopped or killed{why}\nsubmit it again to go on")
+    raise typer.Exit(end.exit_status)
 
 
 def cancel_job(name: str, address: str) -> None:
     """End the job of a sweep: its driver closes what it has open."""
-    from sweeps.submit.job_server import JobServer, NoJobServer, address_of
+    from sweeps.submit.job_server import InvalidAddress, JobServer, NoJobServer, address_of
 
     try:
         server = JobServer(address_of(address))
@@ -176,6 +209,8 @@ def cancel_job(name: str, address: str) -> None:
         for job in jobs:
             typer.echo(f"{name}: asked job {job} to end; waiting", err=True)
             server.stop(job)
+    except InvalidAddress as error:
+        leave(INVALID, str(error))
     except NoJobServer as error:
         leave(REFUSED, str(error))
     typer.echo(f"{name} has ended; submit it again to go on with it", err=True)

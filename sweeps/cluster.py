@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import ray
+from ray.exceptions import RayError
 
 from resnet_core.credentials import is_name_of_secret
 from sweeps.private_ray import private_ray
@@ -61,8 +62,9 @@ def connected() -> Iterator[None]:
                 log_to_driver=False,
                 logging_level=level,
             )
-        except ConnectionError as error:
-            raise Refused(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            told = next(iter(str(error).splitlines()), type(error).__name__)
+            raise Refused(f"no Ray lets us in at RAY_ADDRESS={address}: {told}") from error
         try:
             if warning := warning_of(ray.get_runtime_context().gcs_address):
                 _LOG.warning(warning)
@@ -102,16 +104,26 @@ def _keep_secrets_out_of_records() -> None:
     class_cache.ENV_VARS_TO_PROPAGATE = {one for one in names if not is_name_of_secret(one)}
 
 
-def fitting_trials(resources: ResourcesConfig) -> int:
+def fitting_trials(resources: ResourcesConfig, counts: tuple[int, ...] | None = None) -> int:
     """How many trials run at a time: as many as asked for, or as fit into the cluster now.
+
+    Args:
+        resources: Of each trial.
+        counts: The numbers of workers that a trial can be trained with, ascending
+            (`sweeps.elastic`); None: what ``resources`` say.
 
     Raises:
         Refused: If not even one fits; names what is missing.
     """
-    return fit_into([node["Resources"] for node in ray.nodes() if node["Alive"]], resources)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return fit_into(nodes, resources, counts)
 
 
-def fit_into(nodes: list[dict[str, float]], resources: ResourcesConfig) -> int:
+def fit_into(
+    nodes: list[dict[str, float]],
+    resources: ResourcesConfig,
+    counts: tuple[int, ...] | None = None,
+) -> int:
     """`fitting_trials` of nodes with these resources each.
 
     Raises:
@@ -119,11 +131,12 @@ def fit_into(nodes: list[dict[str, float]], resources: ResourcesConfig) -> int:
     """
     # A worker lives on one node, so what counts is how many fit into each.
     there = sum(_workers_on(node, resources) for node in nodes)
-    fitting = there // resources.max_workers
-    if fitting == 0 and there >= resources.min_workers:
+    counts = counts or (resources.min_workers, resources.max_workers)
+    fitting = there // counts[-1]
+    if fitting == 0 and there >= counts[0]:
         fitting = 1  # with fewer workers than it could have
     if fitting == 0:
-        raise Refused(_missing(nodes, there, resources))
+        raise Refused(_missing(nodes, there, resources, counts[0]))
     if resources.max_concurrent_trials == "auto":
         return fitting
     return min(resources.max_concurrent_trials, fitting)
@@ -159,9 +172,10 @@ def _workers_on(node: dict[str, float], resources: ResourcesConfig) -> int:
     return min(counts)
 
 
-def _missing(nodes: list[dict[str, float]], there: int, resources: ResourcesConfig) -> str:
+def _missing(
+    nodes: list[dict[str, float]], there: int, resources: ResourcesConfig, workers: int
+) -> str:
     asked = " and ".join(f"{amount:g} {name}" for name, amount in resources.per_worker.items())
-    workers = resources.min_workers
     has = "; ".join(
         ", ".join(f"{node.get(name, 0.0):g} {name}" for name in resources.per_worker)
         for node in nodes

@@ -9,12 +9,16 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "driver.lock"
 # Whoever asks `is_held` holds the lock for a moment; a driver that comes just then waits.
 TRIES, TRY_SECONDS = 4, 0.05
+
+
+class NoLocks(RuntimeError):
+    """The file system locks no files, so nothing would keep two drivers apart."""
 
 
 @contextmanager
@@ -44,21 +48,38 @@ def is_held(file: Path) -> bool:
 
 def _take(file: Path) -> int | None:
     for left in reversed(range(TRIES)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        if _could_lock(handle, fcntl.LOCK_EX) and _is_still(file, handle):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # another driver has just removed the folder, which was empty
+            continue
+        is_ours = False
+        try:
+            is_ours = _could_lock(handle, fcntl.LOCK_EX) and _is_still(file, handle)
+        except NoLocks:
+            file.unlink(missing_ok=True)
+            raise
+        finally:
+            if not is_ours:
+                os.close(handle)
+        if is_ours:
             return handle
-        os.close(handle)
         if left:
             time.sleep(TRY_SECONDS)
     return None
 
 
 def _could_lock(handle: int, kind: int) -> bool:
-    with suppress(BlockingIOError):
+    try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        return True
-    return False
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise NoLocks(
+            f"files cannot be locked there ({error.strerror}), so two drivers could run one sweep; "
+            "set storage.path (or SWEEPS_HOME) to a file system with locks"
+        ) from error
+    return True
 
 
 def _is_still(file: Path, handle: int) -> bool:

@@ -27,12 +27,17 @@ def worker_counts(
     Raises:
         CannotTrain: If there is none; of one number only, or of the largest, why not.
     """
-    sizes = batch_domain.values if isinstance(batch_domain, Listed) else (recipe.train_batch_size,)
-    variants = [recipe.model_copy(update={_BATCH: int(size)}) for size in sizes]
+    variants, most = [recipe], resources.max_workers
+    if resources.is_elastic:
+        listed = batch_domain.values if isinstance(batch_domain, Listed) else ()
+        sizes = [size for size in listed if type(size) is int and size > 0]
+        sizes = sizes or [recipe.train_batch_size]  # what is wrong with others is told elsewhere
+        variants = [recipe.model_copy(update={_BATCH: size}) for size in sizes]
+        most = min(most, max(resources.min_workers, *sizes))
     found, why = [], None
-    for count in range(resources.min_workers, resources.max_workers + 1):
+    for count in range(resources.min_workers, most + 1):
         try:
-            for variant in variants if resources.is_elastic else [recipe]:
+            for variant in variants:
                 variant.share_of_batch(count)
         except CannotTrain as error:
             why = error

@@ -35,7 +35,8 @@ def consequence(record: TrialRecord, recipe: Recipe, failure: dict[str, Any]) ->
 
     A loss that is not finite and a model that is too large are properties of the point: infeasible.
     With ``micro_batch_size: auto`` the second is tried again with half as many images in memory.
-    Data that cannot be read, or a disk that cannot be written, would fail every other trial too.
+    Data that cannot be read, or a disk that cannot be written, would fail every other trial too;
+    data that only this trial has would not.
 
     Args:
         record: The trial.
@@ -49,7 +50,8 @@ def consequence(record: TrialRecord, recipe: Recipe, failure: dict[str, Any]) ->
     if reason in ("nan", "oom"):
         return Consequence({"status": "infeasible", "reason": reason, "error": error})
     changes = {"status": "failed", "reason": reason, "error": error}
-    if reason in OF_THE_MACHINE:
+    own_data = any(path.partition(".")[0] == "data" for path in record.overrides)
+    if reason in OF_THE_MACHINE and not (reason == "data" and own_data):
         return Consequence(changes, stop=f"{record.id} failed ({reason}): {last_line(error)}")
     return Consequence(changes)
 

@@ -65,7 +65,8 @@ def undo_begin(folder: SweepFolder) -> None:
     """Remove what `begin` made, and nothing else, if no trial was written down since."""
     if folder.read_records():
         return
-    names = ("sweep.yaml", "resolved.yaml", "environment.json", "git.diff", "state.json", "ray.log")
+    # `state.json` first: without it there is no sweep, whatever else is still there.
+    names = ("state.json", "sweep.yaml", "resolved.yaml", "environment.json", "git.diff", "ray.log")
     for name in names:
         (folder.path / name).unlink(missing_ok=True)
     for path in (folder.trials_path, folder.path):
@@ -89,11 +90,16 @@ def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:
     """
     with Interrupts() as interrupts, connected():
         interrupts.install()
-        slots = fitting_trials(sweep.spec.resources)
+        slots = fitting_trials(sweep.spec.resources, _worker_counts(sweep))
         asked = sweep.spec.resources.max_concurrent_trials
         if asked != "auto" and slots < asked:
             display.line(f"{slots} of {asked} trials at a time: more do not fit")
         return _run(sweep, folder, display, slots, interrupts)
+
+
+def _worker_counts(sweep: Sweep) -> tuple[int, ...]:
+    batch_domain = sweep.space.domains.get("train_batch_size")
+    return worker_counts(sweep.recipe, sweep.spec.resources, batch_domain)
 
 
 def _run(
@@ -200,9 +206,7 @@ def _tune(
     gang = GangConfig(
         exchange=exchange,
         resources=spec.resources,
-        worker_counts=worker_counts(
-            sweep.recipe, spec.resources, sweep.space.domains.get("train_batch_size")
-        ),
+        worker_counts=_worker_counts(sweep),
         placement=placement_of(spec.resources),
         objective=spec.objective,
         storage=scratch,

@@ -82,7 +82,7 @@ def find_profile(name: str, sweep_file: Path) -> Path:
     """
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    folders = [sweep_file.parent.parent / "profiles", Path("configs/profiles")]
+    folders = [sweep_file.absolute().parent.parent / "profiles", Path("configs/profiles")]
     for folder in folders:
         if (file := folder / f"{name}.yaml").is_file():
             return file

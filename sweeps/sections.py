@@ -21,6 +21,8 @@ Algorithm = Literal["random", "grid", "tpe", "gp", "cmaes", "qmc", "nsga2"]
 
 Count = Annotated[int, Field(ge=1)]
 
+_FINEST = 0.0001  # of a CPU or a GPU, to Ray
+
 _SIZE = {"min": "smaller", "max": "larger"}
 
 
@@ -104,7 +106,7 @@ class ResourcesConfig(StrictModel):
         description="[4, 8]: as many of these as there is room for, and the batch stays the same.",
     )
     gpus_per_worker: float = Field(default=0, ge=0, description="Shares too: 0.5 is half a GPU.")
-    cpus_per_worker: float = Field(default=1, gt=0)
+    cpus_per_worker: float = Field(default=1, ge=_FINEST)
     max_concurrent_trials: Count | Literal["auto"] = Field(
         default=1, description="auto: as many as fit into the cluster."
     )
@@ -116,6 +118,13 @@ class ResourcesConfig(StrictModel):
         description="A worker that takes longer from one batch to the next has hung, and is ended; "
         "null: never.",
     )
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _refuse_dust(cls, gpus: float) -> float:
+        if 0 < gpus < _FINEST:
+            raise ValueError(f"must be 0 or at least {_FINEST}, the finest share that Ray knows")
+        return gpus
 
     @field_validator("workers_per_trial")
     @classmethod

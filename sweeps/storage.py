@@ -126,10 +126,18 @@ class SweepFolder:
             with driver_lock.holding(self.path / driver_lock.NAME) as is_ours:
                 if not is_ours:
                     raise SweepBusy(f"another driver is running {self.name!r} ({self.path})")
+                self._remove_half_written()
                 yield
         finally:
             with suppress(OSError):  # it holds a sweep, unless none was begun
                 self.path.rmdir()
+
+    def _remove_half_written(self) -> None:
+        """What a driver that was killed was just going to rename."""
+        for folder in ("", "trials/*/", "trials/*/rungs/*/", "confirm/*/"):
+            for file in self.path.glob(f"{folder}.*.*.*"):
+                if file.is_file() and file.name.rpartition(".")[2].isdecimal():
+                    file.unlink(missing_ok=True)
 
     @property
     def is_running(self) -> bool:

@@ -30,7 +30,7 @@ def check_storage(root: Path) -> Finding:
         root: Of all sweeps; a sweep makes it if it is not there.
     """
     folder = existing(root)
-    fix = "set storage.path (or SWEEPS_HOME) to a folder that is writable and on a local disk"
+    fix = "set storage.path (or SWEEPS_HOME) to a writable folder of a file system with locks"
     try:
         probe = Path(tempfile.mkdtemp(prefix=PROBE, dir=folder))
     except OSError as error:

@@ -25,6 +25,10 @@ class Outside(ValueError):
     """A file that the job needs lies outside of the folder that goes along."""
 
 
+class GitFailed(RuntimeError):
+    """Git does not tell what it ignores."""
+
+
 @dataclass(frozen=True)
 class Parcel:
     """The files of a job: path in its working directory -> the file here."""
@@ -64,9 +68,13 @@ def pack(root: Path, needed: list[Path], data: list[Path]) -> Parcel:
 
     Raises:
         Outside: If a needed file lies elsewhere.
+        GitFailed: If the folder is one of git's, which does not answer: what it ignores may be
+            secret.
         TooLarge: If it would be more than `LARGEST_BYTES`.
     """
     root = root.resolve()
+    data = [one.resolve() for one in data]
+    data = [one for one in data if one != root and one.is_relative_to(root)]
     chosen = {path: root / path for path in _own_files(root) if _goes_along(root, path, data)}
     for file in needed:
         chosen[inside(root, file)] = file.resolve()
@@ -100,21 +108,27 @@ def inside(root: Path, file: Path) -> Path:
 
 def _own_files(root: Path) -> Iterator[Path]:
     """What git tracks or would track, of a folder without git everything; relative to the root."""
-    try:
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=root, capture_output=True, check=False,
-        )  # fmt: skip
-    except FileNotFoundError:  # git is not installed
-        listed = None
-    if listed is not None and listed.returncode == 0:
-        names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
-        yield from (Path(name) for name in names)
+    if any((folder / ".git").exists() for folder in (root, *root.parents)):
+        yield from _known_to_git(root)
         return
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         folders[:] = [name for name in folders if _is_worth_a_look(here / name)]
         yield from ((here / name).relative_to(root) for name in names)
+
+
+def _known_to_git(root: Path) -> set[Path]:
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root, capture_output=True, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise GitFailed(f"{root} is one of git's, and git is not installed here") from error
+    if listed.returncode != 0:
+        told = os.fsdecode(listed.stderr).strip()
+        raise GitFailed(f"git does not say which files of {root} it ignores: {told}")
+    return {Path(os.fsdecode(name)) for name in listed.stdout.split(b"\0") if name}
 
 
 def _is_worth_a_look(folder: Path) -> bool:
@@ -128,7 +142,7 @@ def _goes_along(root: Path, path: Path, data: list[Path]) -> bool:
     if path.name.startswith("mlflow.db"):
         return False
     file = (root / path).resolve()  # a link to somewhere else is not the folder's own
-    is_data = any(file.is_relative_to(one.resolve()) for one in data)
+    is_data = any(file.is_relative_to(one) for one in data)
     return file.is_file() and file.is_relative_to(root) and not is_data
 
 

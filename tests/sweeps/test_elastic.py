@@ -3,7 +3,7 @@
 import pytest
 
 from resnet_core.problems import CannotTrain, InvalidFile
-from sweeps.cluster import fit_into, placement_on
+from sweeps.cluster import Refused, fit_into, placement_on
 from sweeps.elastic import worker_counts
 from sweeps.loading import load_sweep
 from sweeps.sections import ResourcesConfig
@@ -54,6 +54,24 @@ def test_a_range_that_leaves_nothing_is_refused_with_its_place(load, workers, me
     with pytest.raises(InvalidFile, match=message) as caught:
         load(workers)
     assert "sweep.yaml:14:" in str(caught.value)
+
+
+def test_a_range_without_end_is_only_looked_at_as_far_as_the_batch_has_images(load):
+    assert counts(load("[64, 1000000000]")) == (64, 128)
+
+
+def test_what_is_no_batch_size_is_told_and_not_counted(load):
+    with pytest.raises(InvalidFile, match="train_batch_size"):
+        load("[1, 2]", "  train_batch_size: {choice: [64, abc]}\n")
+    with pytest.raises(InvalidFile, match="train_batch_size"):
+        load("1", "  train_batch_size: {choice: [64, [1]]}\n")
+
+
+def test_room_is_counted_in_the_numbers_that_can_train():
+    resources = ResourcesConfig(workers_per_trial=(4, 7), max_concurrent_trials="auto")
+    assert fit_into([{"CPU": 8.0}], resources, (4,)) == 2
+    with pytest.raises(Refused, match="a trial needs 4 workers of 1 CPU each"):
+        fit_into([{"CPU": 3.0}], ResourcesConfig(workers_per_trial=(3, 8)), (4, 8))
 
 
 def test_a_recipe_that_nobody_can_split_is_an_error(load):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from sweeps.failures import Consequence, all_fail_alike, consequence, last_line
@@ -33,6 +35,12 @@ def test_out_of_memory_is_infeasible_where_nothing_can_be_halved(recipe, micro, 
     failure = OOM if in_use is None else {**OOM, "micro_batch_size": in_use}
     found = consequence(record(), recipe(f"micro_batch_size: {micro}\n"), failure)
     assert found == Consequence({"status": "infeasible", **OOM})
+
+
+def test_data_that_only_this_trial_has_stop_no_sweep(recipe):
+    failure = {"reason": "data", "error": "FileNotFoundError: x"}
+    own = replace(record(), overrides={"data.image_folder.path": "x"})
+    assert consequence(own, recipe(), failure) == Consequence({"status": "failed", **failure})
 
 
 def test_a_loss_that_is_not_finite_makes_the_point_infeasible(recipe):

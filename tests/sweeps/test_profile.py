@@ -47,6 +47,11 @@ def test_a_set_goes_before_the_profile(sweep_file):
     assert spec.resources.max_concurrent_trials == "auto"
 
 
+def test_a_profile_is_found_from_within_the_folder_of_the_sweeps(sweep_file, monkeypatch):
+    monkeypatch.chdir(sweep_file.parent)
+    assert read_sweep(Path("sweep.yaml"), None, "team").spec.storage.path == "/data/sweeps"
+
+
 def test_a_profile_may_be_a_path(sweep_file, tmp_path):
     elsewhere = tmp_path / "mine.yaml"
     elsewhere.write_text("version: 1\nresources: {cpus_per_worker: 4}\n")

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import driver_lock
+from sweeps.driver_lock import NoLocks
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
 from sweeps.storage import (
@@ -202,6 +204,32 @@ def test_the_lock_is_open_for_writing_as_a_network_file_system_demands(tmp_path)
         assert os.access(file, os.W_OK)
         flags = int(Path("/proc/self/fdinfo", handle.name).read_text().split()[3], 8)
         assert flags & os.O_ACCMODE == os.O_RDWR
+
+
+def test_without_locks_nobody_runs_a_sweep_and_nothing_is_left_behind(tmp_path, monkeypatch):
+    def flock(handle: int, kind: int) -> None:  # as Lustre answers unless it is mounted for locks
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("sweeps.driver_lock.fcntl.flock", flock)
+    folder = SweepFolder(tmp_path / "s")
+    told = r"cannot be locked there \(Operation not supported\)"
+    with pytest.raises(NoLocks, match=told), folder.locked():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_driver_has_half_written_is_removed_by_the_next_one(tmp_path):
+    folder = begun(tmp_path)
+    folder.create_training(RECORD, 3, "")
+    folder.write_record(RECORD)
+    places = [folder.path, folder.trial_folder(RECORD), folder.training_folder(RECORD, 3)]
+    for place in places:
+        (place / ".state.json.123").write_text("{")
+        (place / ".mine").write_text("kept")
+    with folder.locked():
+        left = [path.name for place in places for path in place.glob(".*")]
+        assert left == [".mine"] * 3
+    assert folder.read_records() == [RECORD]
 
 
 def test_a_training_with_a_fresh_seed_is_found_only_where_it_is_asked_for(tmp_path):
