@@ -102,9 +102,10 @@ class Pace:
 
 
 class Keeper:
-    """The checkpoints of one trial while it is trained; of its own ones newest and best stay.
+    """The checkpoints of one trial while it is trained: the newest, the one before it, the best.
 
-    The best epoch by the objective is held in memory until the next one is written. A trial that
+    The one before it is there in case the newest is damaged, and goes when the trial has ended. The
+    best epoch by the objective is held in memory until the next one is written. A trial that
     took over another one keeps that one's checkpoint only until it has one of its own.
 
     Args:
@@ -150,8 +151,12 @@ class Keeper:
         newest = checkpoint_of(self._trial_folder, result.epoch)
         self._pace.write(lambda: result.save_checkpoint(newest))
         self._unsaved_best, self._newest_saved = None, result.epoch
-        for path in self._folder.glob("ep*"):
-            if path.is_dir() and path not in (checkpoint_of(self._trial_folder, best), newest):
+        saved = sorted(path for path in self._folder.glob("ep*") if path.is_dir())
+        kept = {newest, checkpoint_of(self._trial_folder, best)}
+        if not result.finished:
+            kept |= {*[path for path in saved if path < newest][-1:]}
+        for path in saved:
+            if path not in kept:
                 shutil.rmtree(path)
         shutil.rmtree(self._folder / WITHIN_EPOCH, ignore_errors=True)
 

