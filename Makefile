@@ -4,10 +4,11 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report bench-scale ui clean
+.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report bench-scale ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
+	@echo "make test-long    run those that take minutes each"
 	@echo "make faults       break everything at random moments, and print what that cost"
 	@echo "make fuzz         feed made-up files to whatever reads files"
 	@echo "make check        ruff, pyright, import rules"
@@ -31,12 +32,16 @@ sweep: setup
 
 # The end-to-end tests mostly wait for processes to start, so the others run beside them.
 WITH_RAY := tests/e2e tests/faults/processes
-QUICK := --fault-seed 17 -m "(not faults or faults_in_ci) and not fuzz"
+QUICK := --fault-seed 17 -m "(not faults or faults_in_ci) and not fuzz and not long"
 test: setup
 	@log=$$(mktemp); nice $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
 	$(BIN)/python -m pytest --durations 15 $(QUICK) $(WITH_RAY); status=$$?; \
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
+
+# What takes minutes each.
+test-long: setup
+	$(BIN)/python -m pytest --durations 5 -m long tests/e2e
 
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed. Three sessions beside each other, since most of each is waiting for processes.
@@ -55,7 +60,7 @@ faults: setup
 
 # The same faults where several workers, a population or a sweep's whole disk have them.
 faults-beyond: setup
-	$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5 -m beyond tests/faults/processes tests/e2e
+	$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5 -m beyond tests/faults/processes
 
 # Ten thousand files, recipes, durations, formulas and settings made up; about five minutes.
 fuzz: setup

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import REPOSITORY, Cluster, Home, ray_head, wait_for_line
 from tests.e2e.nodes import assert_given_back, node
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
 
 SWEEP = (
     "space: {seed: {grid: [1]}}\nsearch: {algorithm: random, trials: 1}\n"
@@ -79,8 +79,6 @@ def test_a_trial_that_loses_the_node_of_a_worker_goes_on_with_the_other_one(
     assert_given_back(one_cpu)
 
 
-@pytest.mark.faults
-@pytest.mark.beyond
 def test_a_group_has_the_largest_of_its_numbers_there_is_room_for_and_grows(
     one_cpu: Cluster, tmp_path
 ):

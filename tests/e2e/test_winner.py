@@ -130,6 +130,7 @@ def test_the_winner_is_loaded_elsewhere_and_served_and_says_what_was_evaluated(
             ask(port, {"inputs": np.zeros((2, 9, 9, 3), int).tolist()})
 
 
+@pytest.mark.long
 def test_at_a_server_a_winner_is_registered_once_and_the_next_one_takes_the_alias(
     home: Home, cluster: Cluster
 ):
