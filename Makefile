@@ -62,7 +62,7 @@ faults: setup
 faults-beyond: setup
 	$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5 -m beyond tests/faults/processes
 
-# Ten thousand files, recipes, durations, formulas and settings made up; about five minutes.
+# Ten thousand files, recipes, durations, formulas and settings made up.
 fuzz: setup
 	$(BIN)/python -m pytest --durations 5 -m fuzz tests/faults/test_fuzzing.py
 
@@ -89,7 +89,7 @@ bench-search: setup
 bench-report: setup
 	$(BIN)/python -m benchmarks.report
 
-# What grows with trials and workers, into docs/scale.md; about ten minutes.
+# What grows with trials and workers, into docs/scale.md.
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale --docs
 
