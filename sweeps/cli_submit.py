@@ -170,7 +170,7 @@ def _as_text(told: dict[str, Any], server: "JobServer", job: str) -> str:
         [
             f"job        {job}",
             f"dashboard  {told['dashboard']}",
-            f"MLflow     {told['mlflow'] or 'a database in the home of the cluster'}",
+            f"MLflow     {told['mlflow'] or 'where the cluster keeps runs: its MLFLOW_TRACKING_URI, or a database there'}",
             "Next:",
             f"  {server.log_command(job)}",
             f"  python -m sweeps cancel {name} --address {server.address}",

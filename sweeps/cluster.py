@@ -152,8 +152,12 @@ def placement_on(
 ) -> Literal["PACK", "STRICT_PACK"]:
     """Keep a trial's workers on one node where that costs no trial its place.
 
-    Gradients cross a node's own links several times as fast as a network. Where fewer trials would
-    run at a time, workers may lie on several nodes, on as few as there is room on.
+    Gradients then stay within the node. Where fewer trials would run at a time, workers may lie on
+    several nodes, on as few as there is room on.
+
+    Args:
+        nodes: Resources of each, as Ray counts them.
+        resources: Of each trial.
     """
     if resources.is_elastic:
         return "PACK"
