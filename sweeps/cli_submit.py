@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_THE_CLUSTERS_STORE = "the cluster's own: its MLFLOW_TRACKING_URI, or a database there"
 Address = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Of the cluster's dashboard, as http://127.0.0.1:8265."),
@@ -170,7 +171,7 @@ def _as_text(told: dict[str, Any], server: "JobServer", job: str) -> str:
         [
             f"job        {job}",
             f"dashboard  {told['dashboard']}",
-            f"MLflow     {told['mlflow'] or 'where the cluster keeps runs: its MLFLOW_TRACKING_URI, or a database there'}",
+            f"MLflow     {told['mlflow'] or _THE_CLUSTERS_STORE}",
             "Next:",
             f"  {server.log_command(job)}",
             f"  python -m sweeps cancel {name} --address {server.address}",
