@@ -57,7 +57,7 @@ def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_proc
     out, err = home.run(*command, "--follow", "-o", "json")
     assert "packing" in err
     assert json.loads(out.splitlines()[0])["storage"] == str(storage)
-    assert "Best: t000" in out
+    assert "Best: t000" in err  # the log; stdout is the data
     whole = [float(epoch) for epoch in range(1, 17)]
     assert [home.epochs(run) for run in home.runs().values()] == [whole, whole]
     assert {run.info.status for run in home.runs().values()} == {"FINISHED"}
