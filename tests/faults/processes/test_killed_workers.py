@@ -97,6 +97,7 @@ def test_a_trial_of_two_workers_survives_the_death_of_its_actor_and_of_a_worker(
         kill(actor)
         actor_outcome.seconds = seconds_to_recover(home, steps, struck, process)
         actor_outcome.steps_repeated = steps.repeated()
+        assert actor_outcome.steps_repeated <= STEPS_PER_EPOCH
         at = moments.randrange(70, 110)
         struck = steps.wait_for(process, rate=RATES[0], number=at, rank=dies)
         kill(struck.pid)
@@ -104,6 +105,7 @@ def test_a_trial_of_two_workers_survives_the_death_of_its_actor_and_of_a_worker(
         ended(process)
         check(rank_outcome, home, cluster, steps, most_repeated=2 * STEPS_PER_EPOCH, num_workers=2)
         rank_outcome.steps_repeated = steps.repeated() - actor_outcome.steps_repeated
+        assert rank_outcome.steps_repeated <= STEPS_PER_EPOCH
 
 
 def test_a_trial_that_kills_its_worker_each_time_is_given_up_and_the_others_finish(
