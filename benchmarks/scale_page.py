@@ -141,8 +141,10 @@ def picture(found: dict[str, Any], file: Path) -> None:
         ("end_ms_per_trial", "ended"),
     ):  # fmt: skip
         draw(3, found["tracker"], "trials", key, name)
-    figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(type="log", dtick=1, rangemode="tozero")
+    # Written out: plotly would leave the zeros of 200 and 500 away.
+    ticks = [digit * 10**power for power in range(4) for digit in (1, 2, 5)]
+    figure.update_xaxes(type="log", tickvals=ticks)
+    figure.update_yaxes(type="log", tickvals=ticks)
     for column, title in enumerate(("trials so far", "workers", "trials that run"), start=1):
         figure.update_xaxes(title=title, row=1, col=column)
     figure.update_yaxes(title="CPU ms", row=1, col=1)
