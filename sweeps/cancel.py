@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+from sweeps import driver_lock
 from sweeps.interrupts import Interrupts
+from sweeps.mirror import fetch, publish, remove
 from sweeps.storage import SweepFolder
 
 LOOK_SECONDS = 1.0
@@ -14,12 +16,24 @@ _FILE_NAME = "cancel"
 
 def request(folder: SweepFolder) -> None:
     """Ask the driver of this sweep, wherever it runs, to end it."""
-    (folder.path / _FILE_NAME).touch()
+    file = folder.path / _FILE_NAME
+    file.touch()
+    publish(file)
 
 
 def forget(folder: SweepFolder) -> None:
     """Take back what was asked."""
-    (folder.path / _FILE_NAME).unlink(missing_ok=True)
+    remove(folder.path / _FILE_NAME)
+
+
+def forget_earlier(folder: SweepFolder) -> None:
+    """Take back what an earlier driver was asked, as the one that holds the sweep's lock."""
+    asked, held = folder.path / _FILE_NAME, folder.path / driver_lock.NAME
+    with suppress(FileNotFoundError):  # nobody asked; or the lock is no file
+        # Clocks of file systems tick every few milliseconds.
+        if asked.stat().st_mtime_ns >= held.stat().st_mtime_ns:
+            return
+    forget(folder)
 
 
 @contextmanager
@@ -30,6 +44,8 @@ def watching(folder: SweepFolder, interrupts: Interrupts) -> Iterator[None]:
 
     def look() -> None:
         while not done.wait(LOOK_SECONDS):
+            with suppress(OSError):  # an object store out of reach: asked again
+                fetch(file)
             if file.exists():
                 interrupts.cancel()
                 return

@@ -40,8 +40,10 @@ from sweeps.cli_options import (
 from sweeps.cli_submit import Address, cancel_job
 from sweeps.display import display_for
 from sweeps.failures import OF_THE_MACHINE, last_line
+from sweeps.home import storage_root
+from sweeps.mirror import place_of, publish
 from sweeps.spec import Sweep
-from sweeps.storage import SweepFolder, storage_root
+from sweeps.storage import SweepFolder
 from sweeps.webhook import announcing
 
 app = typer.Typer()
@@ -59,16 +61,17 @@ def run(
     with errors_to_status():
         sweep = read_sweep(file, sets, profile)
         folder = SweepFolder(storage_root(sweep.spec.storage.path) / sweep.spec.name)
+        folder.refresh()
         if folder.exists and (changes := sweep.changes_from(folder.sweep_file.read_text())):
             leave(
                 REFUSED,
-                f"{folder.path} holds another sweep of this name:\n{changes}\n"
+                f"{folder.place} holds another sweep of this name:\n{changes}\n"
                 f"give this one a name of its own (--set name=...) or remove that folder",
             )
         if folder.holds_something_else:
             leave(
                 REFUSED,
-                f"{folder.path} holds something that is no sweep; give the sweep another name "
+                f"{folder.place} holds something that is no sweep; give the sweep another name "
                 "(--set name=...) or another storage.path",
             )
         _run(sweep, folder, output, verbose)
@@ -185,6 +188,7 @@ def cancel(name: SweepName, storage: Storage = None, address: Address = None) ->
             typer.echo(f"{name}: asked its driver to end; waiting", err=True)
             while folder.is_running:
                 time.sleep(cancel_requests.LOOK_SECONDS)
+            folder.refresh()
         else:
             from sweeps.tracking.tracker import Tracker
 
@@ -215,13 +219,12 @@ def _run(
     )
     if verbose:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "INFO")
-    elsewhere = (
-        f" --storage {folder.path.parent}" if folder.path.parent != storage_root(None) else ""
-    )
+    root = folder.path.parent
+    elsewhere = "" if root == storage_root(None) else f" --storage {place_of(root)}"
     go_on = f"go on with: python -m sweeps resume {folder.name}{elsewhere}"
     with announcing(lambda problem: typer.echo(problem, err=True)) as announce:
         with folder.locked():
-            cancel_requests.forget(folder)  # meant for an earlier driver
+            cancel_requests.forget_earlier(folder)
             change()
             result = _drive(sweep, folder, verbose, go_on, announce)
         announce(in_brief(result))
@@ -240,11 +243,14 @@ def _drive(
     launch.begin(folder, sweep)
     try:
         # Ray prints what its daemons complain of; stdout belongs to the answer.
+        log_file = folder.path / "ray.log"
         with (
-            (folder.path / "ray.log").open("a") as log,
+            log_file.open("a") as log,
             redirect_stdout(sys.stderr if verbose else Discreet(log)),
         ):
-            return launch.run(sweep, folder, display)
+            result = launch.run(sweep, folder, display)
+        publish(log_file)
+        return result
     except Refused as error:
         announce(f"sweep {folder.name} refused: {error}")
         launch.undo_begin(folder)

@@ -32,9 +32,11 @@ from sweeps.cli_options import (
     open_sweep,
     print_table,
 )
+from sweeps.home import storage_root
 from sweeps.loading import load_sweep
+from sweeps.mirror import place_of
 from sweeps.space.labels import short_value
-from sweeps.storage import all_sweeps, storage_root
+from sweeps.storage import all_sweeps
 from sweeps.watch import Look, changes, look_at, looks
 
 app = typer.Typer()
@@ -52,14 +54,14 @@ def list_sweeps(storage: Storage = None, output: OutputOption = Output.TABLE) ->
         except (InvalidFile, OSError, ValueError, TypeError, LookupError) as error:
             # One folder that another version wrote must not hide the others.
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            typer.echo(f"{folder.path} cannot be read: {reason}", err=True)
+            typer.echo(f"{folder.place} cannot be read: {reason}", err=True)
     found.sort(key=lambda one: one.result.state.started_at, reverse=True)
     if output is Output.JSON:
         as_json([one.to_dict() for one in found])
     elif found:
         data_console().print(_sweeps_table(found))
     else:
-        typer.echo(f"no sweeps in {storage_root(storage)}", err=True)
+        typer.echo(f"no sweeps in {place_of(storage_root(storage))}", err=True)
 
 
 def _sweeps_table(found: list[Overview]) -> Table:

@@ -15,11 +15,12 @@ from resnet_core.problems import CannotTrain, InvalidFile
 from sweeps.answer.report import answer, trials_table
 from sweeps.answer.results import SweepResult
 from sweeps.driver_lock import NoLocks
+from sweeps.home import storage_root
 from sweeps.loading import load_sweep
 from sweeps.names import InvalidName
 from sweeps.profile import load_profile
 from sweeps.spec import Sweep
-from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound, storage_root
+from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound
 
 DONE, INTERNAL, INVALID, REFUSED, NONE_FINISHED, TOO_MANY_FAILED, NOT_FOUND = range(7)
 INTERRUPTED = 130

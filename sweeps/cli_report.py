@@ -15,7 +15,9 @@ from sweeps.cli_options import (
     leave,
     open_sweep,
 )
-from sweeps.storage import all_sweeps, storage_root
+from sweeps.home import storage_root
+from sweeps.mirror import place_of
+from sweeps.storage import all_sweeps
 
 app = typer.Typer()
 
@@ -29,9 +31,9 @@ def report(name: SweepName, storage: Storage = None) -> None:
 
     with errors_to_status():
         sweep, folder = open_sweep(name, storage)
-        typer.echo(write_report(folder, sweep))
+        typer.echo(folder.hand_out(write_report(folder, sweep)))
     try:
-        typer.echo(write_pictures(read_found(folder, sweep)))
+        typer.echo(place_of(write_pictures(read_found(folder, sweep))))
     except NoBrowser as error:
         typer.echo(error, err=True)
     from sweeps.tracking.report_files import attach
@@ -63,4 +65,4 @@ def card(
     elif rows:
         typer.echo(card_markdown(rows))
     else:
-        leave(NOT_FOUND, f"nothing has completed in {root}")
+        leave(NOT_FOUND, f"nothing has completed in {place_of(root)}")

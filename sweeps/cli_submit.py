@@ -26,6 +26,7 @@ from sweeps.cli_options import (
     leave,
     read_sweep,
 )
+from sweeps.object_store import is_address
 from sweeps.profile import Profile, find_profile, load_profile
 from sweeps.spec import Sweep
 from sweeps.submit.parcel import GitFailed, Outside, TooLarge, inside, pack
@@ -153,7 +154,8 @@ def _refuse_data_left_behind(sweep: Sweep) -> None:
 
 def _data_of(sweep: Sweep) -> list[Path]:
     """Folders of the recipe's data set, the sweep's results: they are the cluster's own."""
-    storage = sweep.spec.storage.path
+    given = sweep.spec.storage.path
+    storage = None if given is None or is_address(given) else given
     return [*_data_folders(sweep).values(), *([Path(storage).expanduser()] if storage else [])]
 
 

@@ -77,7 +77,7 @@ class Lines(Display):
         heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
         heart.start()
         trials = _trials(read_result(folder, sweep), sweep) or "as many as the budget allows"
-        self.line(f"sweep {folder.name}: {trials} trials, {folder.path}")
+        self.line(f"sweep {folder.name}: {trials} trials, {folder.place}")
         try:
             yield
         finally:

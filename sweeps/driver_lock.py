@@ -63,6 +63,7 @@ def _take(file: Path) -> int | None:
             if not is_ours:
                 os.close(handle)
         if is_ours:
+            os.utime(file)  # a killed driver may have left it: what is younger is meant for us
             return handle
         if left:
             time.sleep(TRY_SECONDS)

@@ -76,7 +76,7 @@ class Gang:
             ),
             run_config=RunConfig(
                 name=self.name,
-                storage_path=str(self._config.storage),
+                storage_path=self._config.storage,
                 failure_config=FailureConfig(max_failures=MAX_RESTARTS),
             ),
         )

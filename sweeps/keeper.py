@@ -113,6 +113,7 @@ class Keeper:
         objective: Says which epoch is best.
         pace: How often one may be written.
         say: Told of each one that is damaged, and was set aside.
+        publish: Called once one is written, before others go: the time it takes counts as well.
     """
 
     def __init__(
@@ -121,9 +122,10 @@ class Keeper:
         objective: ObjectiveConfig,
         pace: Pace,
         say: Callable[[str], object] = warnings.warn,
+        publish: Callable[[], object] = lambda: None,
     ) -> None:
         self._trial_folder, self._objective, self._pace = trial_folder, objective, pace
-        self._say = say
+        self._say, self._publish = say, publish
         self._folder = trial_folder / "checkpoints"
         self._inherited = inherited_epoch(trial_folder)
         self._unsaved_best: Snapshot | None = None
@@ -149,7 +151,12 @@ class Keeper:
         if earlier is not None and earlier.epoch == best:
             self.write_unsaved_best()
         newest = checkpoint_of(self._trial_folder, result.epoch)
-        self._pace.write(lambda: result.save_checkpoint(newest))
+
+        def save() -> None:
+            result.save_checkpoint(newest)
+            self._publish()
+
+        self._pace.write(save)
         self._unsaved_best, self._newest_saved = None, result.epoch
         saved = sorted(path for path in self._folder.glob("ep*") if path.is_dir())
         kept = {newest, checkpoint_of(self._trial_folder, best)}

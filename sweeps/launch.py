@@ -5,7 +5,6 @@ same sweep again therefore means going on with it; Tune's own experiment state i
 loses what came after its last snapshot, and cannot grow).
 """
 
-import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from ray import tune
 
 from resnet_core.credentials import without_credentials
+from sweeps import mirror
 from sweeps.agenda import Agenda
 from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching
@@ -68,7 +68,7 @@ def undo_begin(folder: SweepFolder) -> None:
     # `state.json` first: without it there is no sweep, whatever else is still there.
     names = ("state.json", "sweep.yaml", "resolved.yaml", "environment.json", "git.diff", "ray.log")
     for name in names:
-        (folder.path / name).unlink(missing_ok=True)
+        mirror.remove(folder.path / name)
     for path in (folder.trials_path, folder.path):
         with suppress(OSError):  # it holds something else
             path.rmdir()
@@ -120,6 +120,7 @@ def _run(
     try:
         with display.following(folder, sweep), watching(folder, interrupts):
             reason = _tune(sweep, folder, display, slots, interrupts, wall_seconds)
+            folder.refresh()
             if interrupts.reason is not None:
                 status, reason = "stopped", interrupts.reason
             elif interrupts.cancelled:
@@ -151,7 +152,7 @@ def _run(
         if line is not None:
             display.line(line)
     result = read_result(folder, sweep)
-    display.line(f"checkpoints take {result.checkpoint_bytes / 1e6:.1f} MB ({folder.path})")
+    display.line(f"checkpoints take {result.checkpoint_bytes / 1e6:.1f} MB ({folder.place})")
     return result
 
 
@@ -201,7 +202,7 @@ def _tune(
     search = SweepSearch(agenda)
     searcher, scheduler, concurrent = build_tuning(sweep, folder, search, agenda, rules, slots)
     scratch = folder.path / ".ray"  # Ray wants a place on shared storage; nothing in it is kept
-    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    mirror.remove(scratch)  # of a driver that was killed
     stopping = spec.early_stopping
     gang = GangConfig(
         exchange=exchange,
@@ -209,7 +210,7 @@ def _tune(
         worker_counts=_worker_counts(sweep),
         placement=placement_of(spec.resources),
         objective=spec.objective,
-        storage=scratch,
+        storage=mirror.place_of(scratch),
         checkpoint_share=spec.storage.checkpoint_share,
         # A rule that watches trials on their way ends or takes them over at any epoch.
         writes_every_epoch=stopping is not None and not stopping.stretches,
@@ -243,7 +244,7 @@ def _tune(
         ),
         run_config=tune.RunConfig(
             name=f"tune-{uuid.uuid4().hex[:8]}",
-            storage_path=str(scratch),
+            storage_path=mirror.place_of(scratch),
             callbacks=[recorder],
             failure_config=tune.FailureConfig(max_failures=tries_of(spec.resources) - 1),
             # Checkpoints are the workers' business; Tune has none to keep.
@@ -258,7 +259,7 @@ def _tune(
     finally:
         interrupts.exchange = None
         remove_abandoned_gangs(exchange)
-        shutil.rmtree(scratch, ignore_errors=True)
+        mirror.remove(scratch)
     if recorder.error is not None:
         raise recorder.error
     return agenda.closed or "all trials"

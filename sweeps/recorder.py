@@ -1,8 +1,8 @@
 """What happens to the trials, written down as it happens."""
 
-import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sweeps.assignment import Assignment
 from sweeps.display import Display
 from sweeps.failures import all_fail_alike, consequence
 from sweeps.memory import Memory
+from sweeps.mirror import fetch, remove
 from sweeps.record import TrialRecord
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
@@ -157,7 +158,8 @@ class Recorder(tune.Callback):
             self._memory.curves[record.index][assignment.rung] = value
             record = self._close(trial, value, status="paused", rungs=rungs)
             # A longer schedule begins afresh, so nobody will go on from these.
-            shutil.rmtree(assignment.folder / "checkpoints", ignore_errors=True)
+            with suppress(OSError):
+                remove(assignment.folder / "checkpoints")
         elif result["finished"]:
             costs = {**record.costs, "training_seconds": float(result["elapsed_seconds"])}
             record = self._close(trial, status="completed", costs=costs)
@@ -169,6 +171,7 @@ class Recorder(tune.Callback):
 
     def _failed(self, trial: Any, failure: dict[str, Any]) -> None:
         assignment, record = self._record(trial)
+        fetch(assignment.folder)
         if failure["reason"] == "worker" and (hang := newest_hang(assignment.folder)) is not None:
             failure = {"reason": "hang", "error": hang}
         recipe = self._sweep.recipe_for(record.overrides)

@@ -16,8 +16,9 @@ from sweeps.figures.curves import accuracy_against_time, learning_curves
 from sweeps.figures.fairness import failures, gains, rank_correlations, schedule_shapes
 from sweeps.figures.found import Found, read_found
 from sweeps.figures.keys import importance, key_importances, parallel_coordinates, slices
+from sweeps.home import storage_root
 from sweeps.loading import load_sweep
-from sweeps.storage import SweepFolder, storage_root
+from sweeps.storage import SweepFolder
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,6 +6,7 @@ from ray.tune.search import Searcher
 
 from sweeps.agenda import Agenda
 from sweeps.assignment import Assignment
+from sweeps.mirror import place_of
 
 
 class SweepSearch(Searcher):
@@ -32,7 +33,7 @@ class SweepSearch(Searcher):
             "index": found.record.index,
             "copy": found.record.copy,
             "rung": found.rung,
-            "folder": str(found.folder),
+            "folder": place_of(found.folder),
             "micro_batch_limit": found.record.micro_batch_limit,
         }
 

@@ -11,6 +11,7 @@ from resnet_core.credentials import holds_credentials
 from resnet_core.duration import Duration, WallClock
 from resnet_core.strict import StrictModel
 from sweeps.names import check_name
+from sweeps.object_store import check_address, is_address
 
 Metric = Literal[
     "val_accuracy", "val_loss", "val_cross_entropy", "val_top5_accuracy", "train_loss"
@@ -217,10 +218,5 @@ class StorageConfig(StrictModel):
 
     @field_validator("path")
     @classmethod
-    def _refuse_addresses(cls, path: str | None) -> str | None:
-        if path is not None and "://" in path:
-            raise ValueError(
-                "an address, not a folder; name a folder that every machine of the sweep sees at "
-                "this path (a network file system, or a bucket that is mounted there)"
-            )
-        return path
+    def _check_address(cls, path: str | None) -> str | None:
+        return check_address(path) if path is not None and is_address(path) else path

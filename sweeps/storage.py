@@ -18,19 +18,21 @@
       confirm/t0007-s1-3b0c9d11/                    the same of a training with a fresh seed
 
 Only the driver writes `state.json` and `trial.json`, each by rename, so a reader never sees half
-of one. Reading needs neither Ray nor MLflow.
+of one. Reading needs neither Ray nor MLflow. In an object store the same files are objects, and
+what lies here is this process's copy of them (`mirror.py`).
 """
 
 import json
 import os
+import shutil
 from collections.abc import Container, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sweeps import driver_lock
+from sweeps import driver_lock, lease, mirror
 from sweeps.names import check_name
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
@@ -50,33 +52,6 @@ class SweepBusy(RuntimeError):
     """Another driver is running this sweep."""
 
 
-def home() -> Path:
-    """The folder that holds ``results/``, ``mlflow.db`` and ``mlartifacts/`` unless told otherwise.
-
-    ``$SWEEPS_HOME`` if set; else the current folder. Inside a `ray job submit --working-dir`,
-    whose current folder is a copy that Ray deletes, it is ``~/resnet-sweeps``.
-    """
-    if value := os.environ.get("SWEEPS_HOME"):
-        return Path(value).expanduser().resolve()
-    return Path.home() / "resnet-sweeps" if _is_copy(Path.cwd()) else Path.cwd()
-
-
-def _is_copy(folder: Path) -> bool:
-    """Whether it is the working directory of a job, which Ray deletes."""
-    return "_ray_pkg_" in folder.name and "runtime_resources" in folder.parts
-
-
-def storage_root(path: str | None) -> Path:
-    """The folder of all sweeps: as given, else ``results`` in `home`.
-
-    What is given begins at the current folder, or at `home` if that is a copy that Ray deletes.
-    """
-    if path is None:
-        return home() / "results"
-    base = home() if _is_copy(Path.cwd()) else Path.cwd()
-    return (base / Path(path).expanduser()).resolve()
-
-
 class SweepFolder:
     """The folder of one sweep."""
 
@@ -93,17 +68,36 @@ class SweepFolder:
             SweepNotFound: If there is none; names the nearest one.
         """
         folder = cls(root / check_name(name))
+        folder.refresh()
         if folder.exists:
             return folder
         known = [folder.name for folder in all_sweeps(root)]
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there: {', '.join(known) or 'none'}"
-        raise SweepNotFound(f"no sweep {name!r} in {root}{hint}")
+        raise SweepNotFound(f"no sweep {name!r} in {mirror.place_of(root)}{hint}")
 
     @property
     def name(self) -> str:
         """The sweep's name."""
         return self.path.name
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for everybody: its path, or its address."""
+        return mirror.place_of(self.path)
+
+    def refresh(self) -> None:
+        """See what other machines have written since; in an ordinary folder one always does."""
+        mirror.fetch(self.path)
+
+    def hand_out(self, file: Path) -> Path:
+        """A file of the sweep that the user may keep: itself, or as ``<sweep>-<file>`` here.
+
+        What lies in an object store has a copy on this machine only as long as the process lives.
+        """
+        if not mirror.is_copy(file):
+            return file
+        return Path(shutil.copy(file, Path.cwd() / f"{self.name}-{file.name}"))
 
     @property
     def exists(self) -> bool:
@@ -123,14 +117,20 @@ class SweepFolder:
             SweepBusy: If another process holds it, on this machine or another one.
         """
         try:
-            with driver_lock.holding(self.path / driver_lock.NAME) as is_ours:
+            with self._lock() as is_ours:
                 if not is_ours:
-                    raise SweepBusy(f"another driver is running {self.name!r} ({self.path})")
+                    raise SweepBusy(f"another driver is running {self.name!r} ({self.place})")
+                self.refresh()
                 self._remove_half_written()
                 yield
         finally:
             with suppress(OSError):  # it holds a sweep, unless none was begun
                 self.path.rmdir()
+
+    def _lock(self) -> AbstractContextManager[bool]:
+        file = self.path / driver_lock.NAME
+        shared = mirror.store_of(file)
+        return driver_lock.holding(file) if shared is None else lease.holding(*shared)
 
     def _remove_half_written(self) -> None:
         """What a driver that was killed was just going to rename."""
@@ -142,7 +142,9 @@ class SweepFolder:
     @property
     def is_running(self) -> bool:
         """Whether a driver holds the sweep right now."""
-        return driver_lock.is_held(self.path / driver_lock.NAME)
+        file = self.path / driver_lock.NAME
+        shared = mirror.store_of(file)
+        return driver_lock.is_held(file) if shared is None else lease.is_held(*shared)
 
     @property
     def holds_something_else(self) -> bool:
@@ -210,6 +212,9 @@ class SweepFolder:
 
     def checkpoint_bytes(self) -> int:
         """What all checkpoints take on the disk, of trials, their rungs and confirmations."""
+        in_store = mirror.bytes_below(self.path)
+        if in_store is not None:
+            return in_store
         folders = [*self.path.glob("*/t*/checkpoints"), *self.path.glob("*/t*/rungs/*/checkpoints")]
         return sum(
             _size(file) for folder in folders for inner in _in(folder) for file in _in(inner)
@@ -232,6 +237,7 @@ def _size(file: Path) -> int:
 
 def all_sweeps(root: Path) -> list[SweepFolder]:
     """Every sweep that was begun in a storage, by name."""
+    mirror.fetch(root)
     return [SweepFolder(file.parent) for file in sorted(root.glob("*/state.json"))]
 
 
@@ -253,11 +259,15 @@ def read_data_file(training_folder: Path) -> dict[str, Any] | None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the file by ``text`` in one step."""
+    """Replace the file by ``text`` in one step: one or the other outlives a loss of power."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:  # a full disk
         temporary.unlink(missing_ok=True)
         raise
+    mirror.publish(path)

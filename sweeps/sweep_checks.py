@@ -14,6 +14,7 @@ from sweeps.early_stopping import (
     HyperbandConfig,
 )
 from sweeps.elastic import worker_counts
+from sweeps.object_store import is_address
 from sweeps.population.config import PopulationConfig
 from sweeps.rules import rungs_below
 from sweeps.sections import ResourcesConfig
@@ -163,6 +164,12 @@ def limits(spec: SweepSpec, source: YamlSource) -> list[Problem]:
     if rule in ("pbt", "pb2") and spec.given_trials is None:
         message = f"{rule} needs to know its population; say search.trials"
         problems.append(source.problem(("early_stopping", rule), message, of_key=True))
+    if rule in ("pbt", "pb2") and is_address(spec.storage.path or ""):
+        message = (
+            f"with {rule} workers take over each other's checkpoints, which takes a file system; "
+            "name a folder that every machine sees, or take another rule"
+        )
+        problems.append(source.problem(("storage", "path"), message))
     return problems
 
 

@@ -1,6 +1,5 @@
 """The one use of the test split: by what won and by the recipe, once nothing is chosen any more."""
 
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -8,6 +7,7 @@ import ray
 from sweeps.answer.confirmation import choose
 from sweeps.answer.correct_images import pack_images
 from sweeps.answer.verdict_of import read_confirmation
+from sweeps.mirror import at, place_of
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
@@ -35,7 +35,8 @@ def test_what_won(sweep: Sweep, folder: SweepFolder) -> dict[str, dict[str, Any]
     task = ray.remote(num_cpus=resources.cpus_per_worker, num_gpus=resources.gpus_per_worker)(
         measure
     )
-    found = ray.get(task.remote(checkpoints, resources.torch_threads))
+    places = [place_of(checkpoint) for checkpoint in checkpoints]
+    found = ray.get(task.remote(places, resources.torch_threads))
     return {record.id: values for record, values in zip(records, found, strict=True)}
 
 
@@ -51,8 +52,8 @@ def _what_won(sweep: Sweep, folder: SweepFolder) -> list[TrialRecord]:
     ]
 
 
-def measure(checkpoints: list[Path], threads: int | None) -> list[dict[str, Any]]:
-    """Loss and accuracy of each checkpoint on the test split, and which images it got right."""
+def measure(places: list[str], threads: int | None) -> list[dict[str, Any]]:
+    """Loss and accuracy of checkpoints on the test split, and which images each got right."""
     import torch  # of the task's process; the driver needs none
 
     from resnet_core.evaluate import evaluate_checkpoint_by_image
@@ -60,7 +61,8 @@ def measure(checkpoints: list[Path], threads: int | None) -> list[dict[str, Any]
     if threads is not None:
         torch.set_num_threads(threads)
     found = []
-    for checkpoint in checkpoints:
-        values, correct = evaluate_checkpoint_by_image(checkpoint, "test")
+    for place in places:
+        with at(place) as checkpoint:
+            values, correct = evaluate_checkpoint_by_image(checkpoint, "test")
         found.append({**values, "correct": pack_images(correct)})
     return found

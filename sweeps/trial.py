@@ -17,6 +17,7 @@ from ray.actor import exit_actor
 from sweeps.exchange import MAX_DELIVERIES
 from sweeps.gang import Gang
 from sweeps.gang_config import GangConfig
+from sweeps.object_store import is_address
 from sweeps.population.mutations import finish, inherited_epoch
 from sweeps.sections import ResourcesConfig
 
@@ -57,7 +58,7 @@ class TrialTrainable(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         if self._gang is None:
             self._gang = Gang(self._gang_config)
-        self._folder = Path(config["folder"])
+        self._folder: str = config["folder"]
         self._rung: int | None = config["rung"]
         self._limit: int | None = config.get("micro_batch_limit")
         self._epoch = 0
@@ -75,13 +76,16 @@ class TrialTrainable(tune.Trainable):
 
     def _command_gang(self) -> None:
         """Give the gang the trial, again if it has taken over another one's weights since."""
-        inherited = inherited_epoch(self._folder)
+        # Nobody takes over another trial in an object store (`sweep_checks`).
+        folder = None if is_address(self._folder) else Path(self._folder)
+        inherited = 0 if folder is None else inherited_epoch(folder)
         if self._has_command and inherited == self._inherited_epoch:
             return
         assert self._gang is not None
-        finish(self._folder)
+        if folder is not None:
+            finish(folder)
         command = {
-            "folder": str(self._folder),
+            "folder": self._folder,
             "after_epoch": self._epoch,
             "rung": self._rung,
             "node": self._node,

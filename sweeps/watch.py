@@ -54,6 +54,7 @@ def looks(
 ) -> Iterator[Look]:
     """Look every `LOOK_SECONDS`; the last look is the first one that sees no driver."""
     while True:
+        folder.refresh()
         look = look_at(folder, sweep)
         yield look
         if not look.is_running:

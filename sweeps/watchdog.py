@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from sweeps.mirror import publish
+
 START_FACTOR = 6
 """A trial's first batch may take so many times as long: data are read, kernels compiled."""
 
 HANGS_FILE = "hangs.txt"
 LOOKS = 20
 """Within the limit, so that a hang is noticed a twentieth of it late at most."""
+PUBLISH_SECONDS = 10.0
 _AGAIN = "training began again\n"
 
 
@@ -111,6 +114,10 @@ class Watchdog:
                 file.flush()
                 faulthandler.dump_traceback(file, all_threads=True)
                 file.write(f"HangDetected: no batch for {seconds:g} s; {where}\n")
+            # The store may be what hangs, with the lock of the copy.
+            sent = threading.Thread(target=publish, args=(folder / HANGS_FILE,), daemon=True)
+            sent.start()
+            sent.join(PUBLISH_SECONDS)
         except OSError as error:  # the disk may be what hangs or is full; the process ends anyway
             print(f"{folder / HANGS_FILE}: {error}")
 

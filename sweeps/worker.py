@@ -9,7 +9,7 @@ import gc
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from sweeps.data_file import write_data_file
 from sweeps.gang_config import GangConfig
 from sweeps.keeper import WITHIN_EPOCH, Keeper, Pace, leave, newest_of
 from sweeps.loader_processes import with_loader_processes
+from sweeps.mirror import at, publish
 from sweeps.population.mutations import inherited_epoch
 from sweeps.preemption import Notice, Preempted
 from sweeps.spool import Spool
@@ -142,16 +143,20 @@ class _Worker:
 
     def train(self, command: dict[str, Any]) -> None:
         """Train one trial to its end, or to the verdict that ends it."""
-        with self.watchdog.watching(Path(command["folder"]), self.rank):
-            self._train(command)
+        with ExitStack() as stack:
+            with _storage():
+                folder = stack.enter_context(at(command["folder"]))
+            stack.enter_context(self.watchdog.watching(folder, self.rank))
+            self._train(command, folder)
 
-    def _train(self, command: dict[str, Any]) -> None:
-        folder = Path(command["folder"])
+    def _train(self, command: dict[str, Any], folder: Path) -> None:
         if self.rank == 0:
             with _storage():
-                command["checkpoint"] = newest_of(folder, self._say)
+                newest = newest_of(folder, self._say)
+            command["checkpoint"] = None if newest is None else newest.name
             ray.get(self.config.exchange.take.remote(self.gang, command))
-        checkpoint: Path | None = command["checkpoint"]
+        name: str | None = command["checkpoint"]
+        checkpoint = None if name is None else folder / "checkpoints" / name
         recipe = Recipe.from_yaml(folder / "recipe.yaml")
         try:
             recipe.share_of_batch(self.num_workers)
@@ -169,6 +174,7 @@ class _Worker:
                 if self.rank == 0:
                     with _storage():
                         spool.append(metrics)
+                        publish(folder)
                 if not self._report(command, metrics):
                     return
             elif checkpoint.name != WITHIN_EPOCH:  # another trial's, which has reported it
@@ -176,7 +182,9 @@ class _Worker:
         first_step_at: list[float] = []
         keeper = None
         if self.rank == 0:
-            keeper = Keeper(folder, self.config.objective, self.pace, self._say)
+            keeper = Keeper(
+                folder, self.config.objective, self.pace, self._say, lambda: publish(folder)
+            )
 
         def after_step(training: Training) -> None:
             if not first_step_at:
@@ -184,6 +192,8 @@ class _Worker:
             if self.notice.passed(command["number"], training.step):
                 with _storage():
                     leave(folder, training, keeper)
+                    if self.rank == 0:
+                        publish(folder)
                 raise Preempted
 
         results = fit(
@@ -210,10 +220,12 @@ class _Worker:
                         keeper.keep(result, at_once=at_once)
                     write_data_file(folder, recipe, self.device)
                     spool.append(metrics | self.system.read())
+                    publish(folder)  # what is told to the driver is there
             if not self._report(command, metrics):
                 if keeper is not None and not result.finished:
                     with _storage():
                         keeper.write(result)  # a resume goes on from here
+                        publish(folder)
                 break
         results.close()
 

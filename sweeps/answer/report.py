@@ -122,7 +122,11 @@ def in_brief(result: SweepResult) -> str:
 
 
 def write_best(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> Path:
-    """Write the winner's recipe to ``best.yaml``, with a header that says what it is."""
+    """Write the winner's recipe to ``best.yaml``, with a header that says what it is.
+
+    Returns:
+        The file for the user.
+    """
     winner = result.winner
     assert winner is not None  # the caller has an answer
     value = "" if winner.value is None else f"{result.objective.metric} {winner.value:.4f}"
@@ -144,7 +148,7 @@ def write_best(result: SweepResult, folder: SweepFolder, sweep: Sweep) -> Path:
     recipe = (folder.trial_folder(winner.record) / "recipe.yaml").read_text()
     file = folder.path / "best.yaml"
     write_atomically(file, "\n".join(header) + "\n" + recipe)
-    return file
+    return folder.hand_out(file)
 
 
 def _confirmed(result: SweepResult) -> list[str]:

@@ -11,11 +11,13 @@ from sweeps.doctor.machine import (
     check_versions,
     nvidia_gpus,
 )
+from sweeps.doctor.object_storage import check_object_store
 from sweeps.doctor.ray_cluster import check_ray, is_private
 from sweeps.doctor.storage import check_space, check_storage
+from sweeps.home import storage_root
+from sweeps.object_store import ObjectStore, is_address
 from sweeps.sections import ResourcesConfig
 from sweeps.spec import Sweep
-from sweeps.storage import storage_root
 from sweeps.tracking.store import tracking_uri
 from sweeps.tracking.writable import NotWritable, try_store
 
@@ -34,9 +36,13 @@ def examine(sweep: Sweep | None) -> Iterator[Finding]:
     yield check_gpus(gpus, wanted=is_private() and resources.gpus_per_worker > 0)
     yield check_shared_memory()
     yield check_open_files()
-    root = storage_root(None if sweep is None else sweep.spec.storage.path)
-    yield check_storage(root)
-    yield check_space(root, sweep)
+    given = None if sweep is None else sweep.spec.storage.path
+    if given is not None and is_address(given):
+        yield check_object_store(ObjectStore(given))
+    else:
+        root = storage_root(given)
+        yield check_storage(root)
+        yield check_space(root, sweep)
     yield check_tracking(sweep)
     yield check_browser()
 

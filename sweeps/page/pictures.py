@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.figures import curves, fairness, keys
 from sweeps.figures.found import Found
+from sweeps.mirror import publish, remove
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -63,8 +64,9 @@ def write_pictures(found: Found) -> Path:
                 width=[figure.layout.width for figure in figures.values()],
                 height=[figure.layout.height for figure in figures.values()],
             )
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         temporary.replace(folder)
+        publish(folder)
     except (BrowserClosedError, BrowserDepsError, BrowserFailedError) as error:
         raise NoBrowser(
             f"PNG files need Chrome or Chromium, which does not start: {error}"

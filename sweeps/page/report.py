@@ -1,6 +1,5 @@
 """What the report of a sweep says, the answer first."""
 
-import shutil
 from collections import Counter
 from datetime import UTC, datetime
 from html import escape
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from sweeps.answer.report import advice_on, answer_lines, cost_line, trial_cells
 from sweeps.figures.found import Found, read_found
+from sweeps.mirror import remove
 from sweeps.page.card import card_table
 from sweeps.page.page import Page
 from sweeps.page.pictures import FOLDER_NAME, SECTIONS
@@ -28,7 +28,7 @@ def write_report(folder: SweepFolder, sweep: Sweep) -> Path:
     """
     file = folder.path / FILE_NAME
     write_atomically(file, report_html(read_found(folder, sweep)))
-    shutil.rmtree(folder.path / FOLDER_NAME, ignore_errors=True)
+    remove(folder.path / FOLDER_NAME)
     return file
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sweeps.home import storage_root
+from sweeps.object_store import is_address, join
 from sweeps.planning.epochs import brackets, expected_training, longest_training, num_epochs
 from sweeps.planning.footprint import Memory, checkpoint_bytes, worker_memory
 from sweeps.planning.hours import Hours, calibrated
 from sweeps.planning.points import Point, sample
 from sweeps.population.config import PopulationConfig
 from sweeps.spec import Sweep, SweepSpec
-from sweeps.storage import storage_root
 from sweeps.sweep_checks import whole_epochs
 
 KEPT_CHECKPOINTS = 2
@@ -36,15 +37,22 @@ class Disk:
     """Space for checkpoints.
 
     Attributes:
-        path: Where the sweep's folder will be.
+        path: Where the sweep's folder will be, or its address.
         needed_bytes: At most, if every model were the largest; None if the number of trials is
             not known.
-        free_bytes: There now.
+        free_bytes: There now; None in an object store.
     """
 
     path: str
     needed_bytes: int | None
-    free_bytes: int
+    free_bytes: int | None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the space may not be enough, as far as is known."""
+        if self.needed_bytes is None or self.free_bytes is None:
+            return False
+        return self.needed_bytes > self.free_bytes
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ def plan_sweep(
         notes.append("how many trials median stops depends on their curves; counted as none")
     epochs = _Epochs(sweep, typical, num_train)
     disk = _disk(sweep, epochs, max(_checkpoint(point) for point in in_range))
-    if disk.needed_bytes is not None and disk.needed_bytes > disk.free_bytes:
+    if disk.is_short:
         notes.append(f"the checkpoints may not fit into {disk.path}")
     memory = _memory(spec, recipe)
     return Plan(
@@ -255,10 +263,13 @@ def _checkpoint(point: Point) -> int:
 
 
 def _disk(sweep: Sweep, epochs: _Epochs, largest: int) -> Disk:
-    path = storage_root(sweep.spec.storage.path)
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
     kept = epochs.num_kept()
     needed = None if kept is None else round(kept * KEPT_CHECKPOINTS * largest)
+    given = sweep.spec.storage.path
+    if given is not None and is_address(given):
+        return Disk(join(given, sweep.spec.name), needed, None)
+    path = storage_root(given)
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
     return Disk(str(path / sweep.spec.name), needed, shutil.disk_usage(there).free)
 
 

@@ -70,7 +70,9 @@ def _epochs(plan: Plan) -> str:
 def _disk(plan: Plan) -> str:
     kept = f"a schedule keeps {KEPT_CHECKPOINTS} checkpoints"
     disk = plan.disk
-    there = f"{short(disk.free_bytes)}B free at {disk.path}"
+    there = f"at {disk.path}"
+    if disk.free_bytes is not None:
+        there = f"{short(disk.free_bytes)}B free {there}"
     if disk.needed_bytes is None:
         return f"{kept}; {there}"
     return f"{kept}, the sweep up to about {short(disk.needed_bytes)}B; {there}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from resnet_core.manifest import CorruptCheckpoint, read_manifest
 from sweeps.answer.results import best_epoch
+from sweeps.mirror import fetch, forget
 from sweeps.sections import ObjectiveConfig
 from sweeps.storage import SweepFolder
 
@@ -34,7 +35,9 @@ def log_checkpoints(
         objective: Says which is best. The manifests are asked, not the history: an epoch that was
             trained again on a GPU may have come out otherwise.
     """
-    kept = _epochs_by_folder(training_folder / "checkpoints")
+    checkpoints = training_folder / "checkpoints"
+    fetch(checkpoints, weights=True)
+    kept = _epochs_by_folder(checkpoints)
     if not kept:
         return
     metrics = [metrics for metrics, _ in kept]
@@ -43,6 +46,7 @@ def log_checkpoints(
         folder = next(folder for one, folder in kept if one["epoch"] == epoch)
         for file in _OF_CHECKPOINT:
             client.log_artifact(run_id, str(folder / file), name)
+    forget(checkpoints)
 
 
 def _epochs_by_folder(checkpoints: Path) -> list[tuple[dict[str, Any], Path]]:

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from sweeps.object_store import is_address
 from sweeps.storage import SweepFolder
 
 _PAGE = 1000
@@ -12,14 +13,15 @@ _PAGE = 1000
 
 def folder_tags(folder: SweepFolder) -> dict[str, str]:
     """Tags of the sweep's run that tell the drivers of other sweeps where to look for its lock."""
-    return {"sweep.folder": str(folder.path), "sweep.host": _this_machine()}
+    return {"sweep.folder": folder.place, "sweep.host": _this_machine()}
 
 
 def close_dead_runs(client: Any, experiment_id: str, own_id: str) -> list[str]:
     """Close as KILLED what other sweeps of the experiment have open without a living driver.
 
     A driver lives while it holds its folder's lock, which only its own machine can tell. Runs of
-    other machines, and runs that are no sweep's, are left alone; so are this sweep's, which go on.
+    other machines, of sweeps in an object store, and runs that are no sweep's are left alone; so
+    are this sweep's, which go on.
 
     Args:
         client: An `MlflowClient`.
@@ -59,6 +61,8 @@ def _is_dead(client: Any, experiment_id: str, sweep_id: str) -> bool:
         return False
     tags = runs[0].data.tags
     if tags.get("sweep.host") != _this_machine() or "sweep.folder" not in tags:
+        return False
+    if is_address(tags["sweep.folder"]):
         return False
     folder = SweepFolder(Path(tags["sweep.folder"]))
     # It may have been removed, and another sweep of the name have taken its place.

@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sweeps.home import home
 from sweeps.space.domains import canonical
 from sweeps.space.labels import short_value
-from sweeps.storage import home
 
 _SQLITE = "sqlite:///"
 

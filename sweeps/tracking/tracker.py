@@ -33,6 +33,8 @@ from sweeps.tracking.sweep_run import open_experiment, open_sweep_run
 from sweeps.tracking.trial_run import close_trial_run, open_trial_run
 
 SHIP_SECONDS = 1.0
+REFRESH_SECONDS = 10.0
+"""How often the spools are fetched of a sweep that lies in an object store."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ class Tracker:
         self._failure: Exception | None = None
         self._mirrored: set[Path] = set()  # folders of trials that have ended, here and there
         self._waiting: dict[Path, float] = {}  # folders of paused trials -> when they changed
-        self._pass_began = 0.0
+        self._pass_began = self._refresh_at = 0.0
         self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
 
     def start(self) -> None:
@@ -104,6 +106,9 @@ class Tracker:
 
     def _ship_all(self, *, last: bool) -> bool:
         steps = [self._connect] if not self._parent_run_id else []
+        if last or time.monotonic() > self._refresh_at:
+            self._folder.refresh()
+            self._refresh_at = time.monotonic() + REFRESH_SECONDS
         self._pass_began = time.time()
         skip = self._mirrored if last else self._mirrored | self._still_waiting()
         records = [*self._folder.read_records(skip), *self._folder.read_confirmations(skip)]

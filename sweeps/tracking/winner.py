@@ -21,6 +21,7 @@ import resnet_core
 from resnet_core.credentials import without_credentials
 from sweeps.answer.results import SweepResult, TrialRow, read_result
 from sweeps.failures import last_line
+from sweeps.mirror import fetch
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
 from sweeps.tracking.connect import QUIET, connect
@@ -72,6 +73,7 @@ def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str
         return None
     # It is ranked by its last epoch, so that is the one to use.
     checkpoint = folder.trial_folder(winner.record) / "checkpoints" / f"ep{winner.epochs:04d}"
+    fetch(checkpoint, weights=True)
     manifest = (checkpoint / "manifest.json").read_bytes()
     tags = {
         "sweep.id": result.state.id,

@@ -335,7 +335,24 @@ def test_reading_a_sweep_imports_no_framework():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_storage_that_is_an_address_is_refused_and_no_folder_of_that_name_is_made(problems):
-    head = HEAD.replace("space:", "storage: {path: 's3://bucket/sweeps'}\nspace:")
+@pytest.mark.parametrize("address", ["s3://bucket/sweeps", "gs://bucket/team/sweeps"])
+def test_a_storage_may_be_a_folder_in_an_object_store(load, address):
+    assert load(sets=[f"storage.path={address}"]).spec.storage.path == address
+
+
+def test_a_storage_at_another_kind_of_address_is_refused(problems):
+    head = HEAD.replace("space:", "storage: {path: 'hdfs://host/sweeps'}\nspace:")
     (found,) = problems(DESIGN, head=head)
-    assert found.startswith("sweep.yaml:5:17: storage.path: an address, not a folder; name a")
+    assert found == (
+        "sweep.yaml:5:17: storage.path: hdfs:// is no object store that is known; write s3:// or "
+        "gs://"
+    )
+
+
+def test_a_population_needs_a_file_system(problems):
+    lines = "early_stopping: {pbt: {}}\nstorage: {path: 's3://bucket/sweeps'}\nspace:"
+    space = "  optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.2, 8]}\n"
+    (found,) = problems(space, head=HEAD.replace("space:", lines))
+    assert found.startswith(
+        "sweep.yaml:6:17: storage.path: with pbt workers take over each other's checkpoints"
+    )

@@ -11,16 +11,10 @@ import pytest
 
 from sweeps import driver_lock
 from sweeps.driver_lock import NoLocks
+from sweeps.home import home, storage_root
 from sweeps.record import SweepState, TrialRecord
 from sweeps.spool import Spool
-from sweeps.storage import (
-    SweepBusy,
-    SweepFolder,
-    SweepNotFound,
-    TrialNotFound,
-    home,
-    storage_root,
-)
+from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound
 
 RECORD = TrialRecord(7, "t0007 lr=0.8", "1f9c2a4b" + "0" * 56, {"a.b": 0.8})
 
