@@ -25,6 +25,7 @@ def outcome(home: Home) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sweep_whose_driver_is_killed_ends_as_one_that_was_left_alone(
     home: Home, tmp_path_factory: pytest.TempPathFactory, cluster: Cluster, moments: random.Random

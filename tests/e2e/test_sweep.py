@@ -9,13 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import torch
 
-from resnet_core import Recipe, fit
 from resnet_core.manifest import read_manifest
-from tests.e2e.conftest import RECIPE, Cluster, Home, processes_of, ray_head, wait_for_line
+from tests.e2e.conftest import Cluster, Home, ray_head, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
@@ -79,30 +76,6 @@ def test_early_stopping_on_a_cluster_with_one_slot_ends_and_gives_everything_bac
         "t0000": [1, 2, 3, 4], "t0001": [1], "t0002": [1], "t0003": [1],
     }  # fmt: skip
     assert left_in(slot) == [[], [], 1.0]
-
-
-def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint_to_the_same_result(home: Home):
-    long = RECIPE.replace("max_duration: 4ep", "max_duration: 12ep")  # there is time for the kill
-    file = home.write(f"space:\n{RATES}search: {{algorithm: random, trials: 2}}\n", long)
-    process = home.start("run", file, "-o", "json")
-    wait_for_line(process, "t0000: epoch 2/12")
-    (worker,) = processes_of(process, "ray::ResourceTrainable")  # one worker trains in it
-    worker.send_signal(signal.SIGKILL)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, out + err
-    assert psutil.pid_exists(worker.pid) is False
-
-    trials = json.loads(out)["trials"]
-    assert [trial["status"] for trial in trials] == ["completed", "completed"]
-    runs = home.runs()
-    assert {t: home.epochs(run) for t, run in runs.items()} == {
-        trial: list(range(1, 13)) for trial in ("t0000", "t0001")
-    }
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the worker: another number adds in another order
-    *_, undisturbed = fit(Recipe.from_yaml(home.path / "recipe.yaml"))
-    torch.set_num_threads(num_threads)
-    assert runs["t0000"].data.metrics["val_loss"] == undisturbed.val_loss
 
 
 def test_a_point_that_cannot_be_trained_is_infeasible_alone_and_says_why(
