@@ -30,11 +30,12 @@ setup: .venv/.done
 sweep: setup
 	$(BIN)/python -m sweeps run $(SWEEP)
 
-# The end-to-end tests mostly wait for processes to start, so the others run beside them.
+# The end-to-end tests mostly wait for processes to start, so the others run beside them; nicer than
+# Ray's workers, which have 15, or those would be waited for all the longer.
 WITH_RAY := tests/e2e tests/faults/processes
 QUICK := --fault-seed 17 -m "(not faults or faults_in_ci) and not fuzz and not long"
 test: setup
-	@log=$$(mktemp); nice $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); nice -n 19 $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
 	$(BIN)/python -m pytest --durations 15 $(QUICK) $(WITH_RAY); status=$$?; \
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
@@ -52,7 +53,7 @@ faults: setup
 	@kept=$$(mktemp -d); \
 	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='$(FAULTS)'; \
 	trap 'kill $$(jobs -p)' INT TERM; \
-	nice $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
+	nice -n 19 $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
 	$$pytest -m "$$every" --fault-rows $$kept/b $(KILLED:%=--ignore %) $(WITH_RAY) > $$kept/b.log 2>&1 & b=$$!; \
 	$$pytest -m "$$every" --fault-rows $$kept/a $(KILLED); status=$$?; \
 	wait $$b || status=1; wait $$c || status=1; cat $$kept/b.log $$kept/c.log; \

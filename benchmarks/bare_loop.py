@@ -22,8 +22,11 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("seeds", type=int, nargs="+")
     parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("--threads", type=int, help="of torch; default: its own choice")
     parser.add_argument("--set", dest="sets", metavar="A.B=V", action="append", default=[])
     args = parser.parse_args()
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
     started = time.perf_counter()
     final: list[float] = []
     for seed in args.seeds:

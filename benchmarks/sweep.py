@@ -4,22 +4,25 @@
   fresh `TorchTrainer` per trial (`start`).
 - *rate*: trials per minute against the same trainings in a bare Python loop (`throughput`).
 - *memory*: of the driver over 1,000 trials (`many_trials`).
+- *overhead*: wall time of 200 trials against that of their trainings alone (`overhead`).
 
 Sides and parts run one after another, each in a process of its own. Asked for: a start in at most
 1/20 of the time; at least 0.8 of the bare loop's rate with one slot and more than it with two; the
-driver's memory flat within 100 MB from the first tenth of the trials on.
+driver's memory flat within 100 MB from the first tenth of the trials on; at most 1.10 of the
+trainings' own time.
 """
 
 import argparse
 import json
 from typing import Any
 
-from benchmarks import many_trials, start, throughput
+from benchmarks import many_trials, overhead, start, throughput
 from benchmarks.alone import run_alone, temporary_home
 from benchmarks.machine import describe_machine, machine_line
 
-PARTS = {"a": "start", "b": "rate", "c": "memory"}
+PARTS = {"a": "start", "b": "rate", "c": "memory", "d": "overhead"}
 START_RATIO, ONE_SLOT_RATIO, TWO_SLOTS_RATIO, GROWTH_MB = 20, 0.8, 1.0, 100
+OVERHEAD_RATIO = 1.10
 
 
 def measure_start(trials: int) -> dict[str, Any]:
@@ -53,6 +56,14 @@ def measure_memory(trials: int) -> dict[str, Any]:
     return {**found, "growth_mb": growth_mb}
 
 
+def measure_overhead(trials: int) -> dict[str, Any]:
+    """Part d."""
+    found = overhead.measure(trials, min(trials, overhead.SAMPLE))
+    print("\n".join(overhead.lines(found)))
+    print(_verdict(found["ratio"] <= OVERHEAD_RATIO, f"at most {OVERHEAD_RATIO:.2f}"), flush=True)
+    return found
+
+
 def _verdict(met: bool, asked: str) -> str:
     return f"asked: {asked}; {'met' if met else 'NOT met'}"
 
@@ -84,8 +95,10 @@ def main() -> None:
                 found[PARTS[part]] = measure_rate(
                     at_most(throughput.TRIALS), args.repeats, args.epochs
                 )
-            case _:
+            case "c":
                 found[PARTS[part]] = measure_memory(at_most(many_trials.TRIALS))
+            case _:
+                found[PARTS[part]] = measure_overhead(at_most(overhead.TRIALS))
     print(f"\n{json.dumps({'machine': machine, **found})}")
 
 

@@ -113,6 +113,24 @@ def test_a_second_loading_downloads_nothing(name, server, tmp_path):
     assert server.num_downloads == 1
 
 
+def test_every_process_maps_the_same_files(name, archive, server, tmp_path):
+    read = load(name, tmp_path, ratio=0.25)
+    again = load(name, tmp_path, ratio=0.25)
+    (folder,) = tmp_path.glob("*-splits-0.25")
+    assert str(folder / "train.images.npy") in Path("/proc/self/maps").read_text()
+    (folder / "manifest.json").unlink()  # so the third time it reads the published files
+    for one, other, third in zip(read, again, load(name, tmp_path, ratio=0.25), strict=True):
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, third.labels)
+
+
+def test_where_they_cannot_be_left_they_are_read_all_the_same(name, server, tmp_path):
+    in_the_way = tmp_path / f"{DATASETS[name].base_folder}-splits-0.5"
+    in_the_way.touch()
+    assert len(load(name, tmp_path, ratio=0.5)[0]) == 2 * NUM_CLASSES[name]
+    assert in_the_way.is_file()
+
+
 def test_pickles_of_2009_are_read_without_a_warning(name, server, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
