@@ -32,6 +32,13 @@ def test_three_epochs_with_partial_batches_left_over_are_one_graph(graphs):
     assert len(graphs) == 1
 
 
+def test_the_next_training_of_the_same_shapes_compiles_nothing(graphs):
+    for rate in (0.1, 0.2, 0.3):
+        rates = {"optimizer": {"sgd": {"learning_rate": rate, "weight_decay": rate / 100}}}
+        list(fit(tiny_recipe(compile=True, **rates)))
+    assert len(graphs) == 1
+
+
 def test_images_that_grow_step_by_step_are_two_graphs(graphs):
     data = {"fake": {"num_train": 56, "num_evaluation": 25, "image_size_px": 32}}
     grow = {"initial_scale": 0.5, "delay_ratio": 0.2, "finetune_ratio": 0.2}
