@@ -13,6 +13,7 @@ import typer
 
 from resnet_core.credentials import Discreet
 from sweeps import cancel as cancel_requests
+from sweeps import gpu_sharing
 from sweeps.answer.report import in_brief
 from sweeps.answer.results import SweepResult
 from sweeps.cli_options import (
@@ -37,6 +38,7 @@ from sweeps.cli_options import (
     read_sweep,
     stderr,
 )
+from sweeps.cli_sharing import with_shares
 from sweeps.cli_submit import Address, cancel_job
 from sweeps.display import display_for
 from sweeps.failures import OF_THE_MACHINE, last_line
@@ -62,6 +64,7 @@ def run(
         sweep = read_sweep(file, sets, profile)
         folder = SweepFolder(storage_root(sweep.spec.storage.path) / sweep.spec.name)
         folder.refresh()
+        sweep, rates = with_shares(sweep, folder)
         if folder.exists and (changes := sweep.changes_from(folder.sweep_file.read_text())):
             leave(
                 REFUSED,
@@ -74,7 +77,7 @@ def run(
                 f"{folder.place} holds something that is no sweep; give the sweep another name "
                 "(--set name=...) or another storage.path",
             )
-        _run(sweep, folder, output, verbose)
+        _run(sweep, folder, output, verbose, lambda: gpu_sharing.note(folder, rates))
 
 
 @app.command()

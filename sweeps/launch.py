@@ -12,15 +12,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
+import ray
 from ray import tune
 
 from resnet_core.credentials import without_credentials
-from sweeps import mirror
+from sweeps import gpu_sharing, mirror
 from sweeps.agenda import Agenda
 from sweeps.answer.results import SweepResult, read_result
 from sweeps.cancel import put_back_to_pending, watching
 from sweeps.changes import retry_failed
-from sweeps.cluster import connected, fitting_trials, placement_of
+from sweeps.cluster import Refused, connected, fitting_trials, placement_of
 from sweeps.display import Display
 from sweeps.elastic import worker_counts
 from sweeps.environment import describe_environment, git_diff
@@ -29,6 +30,7 @@ from sweeps.figures.found import read_found
 from sweeps.forecast import Forecast
 from sweeps.gang import remove_abandoned_gangs, start_exchange
 from sweeps.gang_config import GangConfig
+from sweeps.gpu_sharing import COUNTS, Rates
 from sweeps.interrupts import Interrupts
 from sweeps.memory import Memory
 from sweeps.page.pictures import NoBrowser, write_pictures
@@ -38,6 +40,7 @@ from sweeps.record import SweepState
 from sweeps.recorder import Recorder
 from sweeps.retention import prune
 from sweeps.search import SweepSearch
+from sweeps.sharing_probe import CannotMeasure, measure
 from sweeps.spec import Sweep
 from sweeps.stopping import build_rules
 from sweeps.storage import SweepFolder, write_atomically
@@ -67,11 +70,30 @@ def undo_begin(folder: SweepFolder) -> None:
         return
     # `state.json` first: without it there is no sweep, whatever else is still there.
     names = ("state.json", "sweep.yaml", "resolved.yaml", "environment.json", "git.diff", "ray.log")
-    for name in names:
+    for name in (*names, gpu_sharing.FILE_NAME):
         mirror.remove(folder.path / name)
     for path in (folder.trials_path, folder.path):
         with suppress(OSError):  # it holds something else
             path.rmdir()
+
+
+def measure_sharing(sweep: Sweep) -> Rates:
+    """Train the recipe several times at once on a GPU of the cluster: `gpu_sharing`.
+
+    Raises:
+        Refused: If no node has a GPU, or the recipe cannot be trained on it.
+    """
+    resources = sweep.spec.resources
+    with connected():
+        fitting_trials(resources)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cpus = max(node["CPU"] / node["GPU"] for node in nodes if node.get("GPU"))
+        counts = [count for count in COUNTS if count * resources.cpus_per_worker <= cpus] or [1]
+        task = ray.remote(num_cpus=resources.cpus_per_worker, num_gpus=1)(measure)
+        try:
+            return ray.get(task.remote(sweep.recipe.to_yaml(), counts, "cuda"))
+        except CannotMeasure as error:
+            raise Refused(f"resources.share_gpus: {error}") from error
 
 
 def run(sweep: Sweep, folder: SweepFolder, display: Display) -> SweepResult:

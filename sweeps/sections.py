@@ -107,6 +107,11 @@ class ResourcesConfig(StrictModel):
         description="[4, 8]: as many of these as there is room for, and the batch stays the same.",
     )
     gpus_per_worker: float = Field(default=0, ge=0, description="Shares too: 0.5 is half a GPU.")
+    share_gpus: bool = Field(
+        default=False,
+        description="Measure how many trials at a time a GPU trains fastest, and let as many share "
+        "each.",
+    )
     cpus_per_worker: float = Field(default=1, ge=_FINEST)
     max_concurrent_trials: Count | Literal["auto"] = Field(
         default=1, description="auto: as many as fit into the cluster."

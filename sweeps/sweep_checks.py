@@ -147,6 +147,9 @@ def limits(spec: SweepSpec, source: YamlSource) -> list[Problem]:
     if gpus > 1 and gpus != int(gpus):
         message = f"a share of a GPU is below 1, several are a whole number, got {gpus:g}"
         problems.append(source.problem(("resources", "gpus_per_worker"), message))
+    if spec.resources.share_gpus and (gpus != 1 or spec.resources.max_workers > 1):
+        message = "trials of one worker can share a GPU; write gpus_per_worker: 1, or leave it out"
+        problems.append(source.problem(("resources", "share_gpus"), message, of_key=True))
     on_gpus = gpus > 0
     if budget.gpu_hours is not None and not on_gpus:
         message = "the workers have no GPU (resources.gpus_per_worker is 0); use cpu_hours"
