@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from resnet_core.durable import make_folder, sync_file, sync_folder
 from resnet_core.manifest import MANIFEST, CorruptCheckpoint, Manifest, put_back, verify_checkpoint
 
 
@@ -46,7 +47,7 @@ def save_checkpoint(
     Raises:
         OSError: If it cannot be written; nothing half-written stays behind.
     """
-    _make(folder.parent)
+    make_folder(folder.parent)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     replaced = put_back(folder)
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a writer that was killed
@@ -59,12 +60,12 @@ def save_checkpoint(
         manifest = Manifest(epoch, step, metrics, recipe, sha256, elapsed_seconds)
         with (temporary / MANIFEST).open("w") as file:
             file.write(manifest.to_json())
-            _sync_file(file)
-        _sync_folder(temporary)
+            sync_file(file)
+        sync_folder(temporary)
         if folder.exists():  # a folder cannot be renamed onto another one
             folder.replace(replaced)
         temporary.replace(folder)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
         shutil.rmtree(replaced, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -117,7 +118,7 @@ def _write(path: Path, state: Any) -> str:
             torch.save(state, digesting)  # pyright: ignore[reportArgumentType]  it needs no more
         except RuntimeError as error:
             raise digesting.error or error from None
-        _sync_file(file)
+        sync_file(file)
     return digesting.sha256.hexdigest()
 
 
@@ -131,24 +132,3 @@ def _read(file: Path, device: torch.device) -> Any:
         raise CorruptCheckpoint(
             f"{file}: holds something else than tensors and plain values ({kind})"
         ) from error
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and its parents so that they outlast a loss of power."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        _sync_folder(path.parent)
-
-
-def _sync_file(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
