@@ -27,6 +27,7 @@ class Stream(IntEnum):
     COL_OUT = 5  # per step
     DEPTH = 6  # stochastic depth, per step
     HOLD_OUT = 7  # which training images are for validation
+    CROP = 8  # and flip, of packed images, per step
 
 
 def derived_seed(seed: int, stream: Stream, *counters: int) -> int:

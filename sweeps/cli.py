@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from resnet_core.credentials import Discreet
-from sweeps import cli_life, cli_look, cli_report, cli_submit
+from sweeps import cli_life, cli_look, cli_pack, cli_report, cli_submit
 from sweeps.cli_options import (
     INTERRUPTED,
     INVALID,
@@ -95,6 +95,7 @@ app.registered_commands.extend(cli_submit.app.registered_commands)
 app.registered_commands.extend(cli_life.app.registered_commands)
 app.registered_commands.extend(cli_look.app.registered_commands)
 app.registered_commands.extend(cli_report.app.registered_commands)
+app.registered_commands.extend(cli_pack.app.registered_commands)
 
 
 @app.command()

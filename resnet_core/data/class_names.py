@@ -4,7 +4,8 @@ from pathlib import Path
 
 from torchvision.datasets.folder import find_classes
 
-from resnet_core.data.section import DataConfig, ImageFolderConfig
+from resnet_core.data.packed.layout import read_pack_manifest
+from resnet_core.data.section import DataConfig, ImageFolderConfig, PackedConfig
 
 
 def class_names(config: DataConfig) -> list[str] | None:
@@ -26,4 +27,6 @@ def class_names(config: DataConfig) -> list[str] | None:
             ]  # fmt: skip
         case _, ImageFolderConfig() as settings:
             return find_classes(Path(settings.path).expanduser() / "train")[0]
+        case _, PackedConfig() as settings:
+            return list(read_pack_manifest(Path(settings.path).expanduser()).class_names)
     return None

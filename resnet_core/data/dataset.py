@@ -9,6 +9,10 @@ from torch import Tensor
 
 from resnet_core.problems import CannotTrain
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""What torchvision's published weights were trained with, on the scale 0 to 1."""
+
 
 class BadImage(OSError):
     """An image that cannot be decoded.

@@ -1,7 +1,6 @@
 """A folder of images as ImageNet's: one folder per split, in it one folder per class."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
 from resnet_core.data.decode import read_image
-from resnet_core.data.hold_out import held_out
+from resnet_core.data.hold_out import LabelledImages, needed_splits, shared_out
 from resnet_core.data.section import ImageFolderConfig
 from resnet_core.problems import CannotTrain
 
@@ -18,7 +17,7 @@ _NUM_NAMED = 5  # in a message
 _MAX_SIZES = 10_000
 
 
-class FolderImages:
+class FolderImages(LabelledImages):
     """Files and their classes; an `ImageDataset`.
 
     Args:
@@ -38,20 +37,27 @@ class FolderImages:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        path = os.path.join(self._root, os.fsdecode(self._paths[index]))  # noqa: PTH118
-        return read_image(path), int(self.labels[index])
+        return read_image(self.path(index)), int(self.labels[index])
 
-    def part(self, chosen: np.ndarray) -> "FolderImages":
-        """The images at which ``chosen``, bool (N,), is true."""
+    def path(self, index: int) -> str:
+        """Of the file of an image."""
+        return os.path.join(self._root, os.fsdecode(self._paths[index]))  # noqa: PTH118
+
+    def part(self, chosen: np.ndarray | slice) -> "FolderImages":
+        """The images at which ``chosen``, bool (N,), is true, or a slice of them."""
         return FolderImages(self._root, self._paths[chosen], self.labels[chosen])
+
+    def listing(self) -> Iterator[bytes]:
+        """Every relative path and label."""
+        yield self._paths.tobytes()
+        yield self.labels.tobytes()
 
     def fingerprint(self) -> Iterator[bytes]:
         """Every relative path and label; sizes of files spread evenly, -1 of one that is gone.
 
         Asking a network for the sizes of a million files takes minutes, for ten thousand a second.
         """
-        yield self._paths.tobytes()
-        yield self.labels.tobytes()
+        yield from self.listing()
         step = -(-len(self._paths) // _MAX_SIZES)
         for path in self._paths[::step]:
             try:
@@ -80,27 +86,26 @@ def load_folder(config: ImageFolderConfig) -> tuple[int, list[FolderImages]]:
             holds out no image.
     """
     root = Path(config.path).expanduser()
+    names = needed_splits(config.validation_ratio, has_test=(root / "test").is_dir())
+    classes, found = list_splits(root, names)
+    return len(classes), shared_out(found, config.validation_ratio, root, "image_folder")
+
+
+def list_splits(root: Path, names: list[str]) -> tuple[list[str], dict[str, FolderImages]]:
+    """The names of the classes, and the files of each split.
+
+    Args:
+        root: Holds the splits' folders.
+        names: Of the splits, train first.
+
+    Raises:
+        FileNotFoundError: As `load_folder`.
+        CannotTrain: If the classes of another split are not those of train/.
+    """
     classes = _classes(root / "train")
-    has_test = (root / "test").is_dir()
-    names = ["train"]
-    if config.validation_ratio == 0 or not has_test:
-        names.append("val")
-    if has_test:
-        names.append("test")
     for name in names[1:]:
         _check_classes(root, name, classes)
-    found = {name: _list(root / name, classes) for name in names}
-    train, test = found["train"], found[names[-1]]
-    if config.validation_ratio:
-        out = held_out(train.labels, config.validation_ratio)
-        return len(classes), [train.part(~out), train.part(out), test]
-    if not has_test:
-        warnings.warn(
-            f"{root} has no test/, so val/ is both what trials are chosen by and the answer; "
-            "set data.image_folder.validation_ratio to choose by a share of train/",
-            stacklevel=2,
-        )
-    return len(classes), [train, found["val"], test]
+    return list(classes), {name: _list(root / name, classes) for name in names}
 
 
 def _classes(folder: Path) -> dict[str, int]:

@@ -1,6 +1,9 @@
-"""Which training images are held out for validation."""
+"""Which images are for training, for validation and for testing."""
 
+import warnings
 from fractions import Fraction
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -45,3 +48,54 @@ def held_out(labels: np.ndarray, validation_ratio: float) -> np.ndarray:
         members = np.flatnonzero(classes == label)
         chosen[members[np.argsort(keys[members])[:quota]]] = True
     return chosen
+
+
+def needed_splits(validation_ratio: float, *, has_test: bool) -> list[str]:
+    """Folders that train, validation and test are taken from, as `load_folder` says."""
+    if not has_test:
+        return ["train", "val"]
+    return ["train", "val", "test"] if validation_ratio == 0 else ["train", "test"]
+
+
+class LabelledImages(Protocol):
+    """Part of a data set that can be parted again.
+
+    Attributes:
+        labels: Class indices, int64 (N,).
+    """
+
+    labels: np.ndarray
+
+    def part(self, chosen: np.ndarray, /) -> Self:
+        """The images at which ``chosen``, bool (N,), is true."""
+        ...
+
+
+Images = TypeVar("Images", bound=LabelledImages)
+
+
+def shared_out(
+    found: dict[str, Images], validation_ratio: float, root: Path, source: str
+) -> list[Images]:
+    """Train, validation and test.
+
+    Args:
+        found: The folders that `needed_splits` names.
+        validation_ratio: Of `ImageFolderConfig`.
+        root: For messages.
+        source: Its key in the data section, likewise.
+
+    Raises:
+        CannotTrain: If validation_ratio holds out no image.
+    """
+    train, test = found["train"], found["test" if "test" in found else "val"]
+    if validation_ratio:
+        out = held_out(train.labels, validation_ratio)
+        return [train.part(~out), train.part(out), test]
+    if "test" not in found:
+        warnings.warn(
+            f"{root} has no test/, so val/ is both what trials are chosen by and the answer; "
+            f"set data.{source}.validation_ratio to choose by a share of train/",
+            stacklevel=3,
+        )
+    return [train, found["val"], test]

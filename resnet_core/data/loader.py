@@ -1,14 +1,16 @@
 """Which images make which batch, from nothing but seed and step.
 
 Nothing is carried from batch to batch: a training that resumes at step k sees what it would have
-seen, whatever number of workers shares the batch, and of processes decodes it.
+seen, whatever number of workers shares the batch, and of processes decodes it. Packed images need
+no process: see `packed.feed`.
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,8 +22,10 @@ from resnet_core.data.batch_reader import (
     shift_and_flip,
 )
 from resnet_core.data.dataset import BadImage, ImageData, Split, StreamedSplit
+from resnet_core.data.packed.feed import Cut, evaluation_cut, feed, training_cut
+from resnet_core.data.packed.images import PackedImages
 from resnet_core.data.per_image import TrainTransform
-from resnet_core.data.section import FOLDER_SIZE_PX, BadImageConfig, SourceConfig
+from resnet_core.data.section import FOLDER_SIZE_PX, BadImageConfig, PackedConfig, SourceConfig
 from resnet_core.methods.section import MethodsConfig, ResolutionConfig
 
 _LOADER_DIED = "DataLoader worker (pid"  # torch has no type for it, and says so in several ways
@@ -73,8 +77,8 @@ class TrainLoader:
 
     def __init__(
         self, data: ImageData, *, batch_size: int, seed: int, rank: int, num_workers: int,
-        settings: SourceConfig | BadImageConfig, methods: MethodsConfig, train_px: int,
-        num_processes: int,
+        settings: SourceConfig | BadImageConfig | PackedConfig, methods: MethodsConfig,
+        train_px: int, num_processes: int,
     ) -> None:  # fmt: skip
         if batch_size > len(data.train):
             raise ValueError(
@@ -103,10 +107,21 @@ class TrainLoader:
             OSError: If the operating system cannot read a file.
         """
         train, steps = self._data.train, range(first_step, end_step)
-        if isinstance(train, Split) and not self._methods.changes_single_images:
+        plain = not self._methods.changes_single_images
+        if isinstance(train, Split) and plain:
             yield from self._on_device(train, steps)
+        elif isinstance(train, StreamedSplit) and isinstance(train.dataset, PackedImages) and plain:
+            yield from self._packed(train.dataset, steps)
         else:
             yield from _read_all(self._reader(), steps, self._num_processes, self._data.device)
+
+    def _packed(self, images: PackedImages, steps: range) -> Iterator[Batch]:
+        order = self._order()
+        cuts = (
+            training_cut(images, order.batch(step).numpy(), self._own, seed=self._seed, step=step)
+            for step in steps
+        )
+        yield from _fed(images, cuts, self._own.stop - self._own.start, self._train_px, self._data)
 
     def _on_device(self, train: Split, steps: range) -> Iterator[Batch]:
         order = self._order()
@@ -160,9 +175,14 @@ def evaluation_batches(
             own = slice(first, min(first + batch_size, end))
             yield Batch(split.images[own], split.labels[own])
         return
-    reader = EvaluationReader(
-        split, resolution or _FOLDERS_OWN, begin=begin, end=end, batch_size=batch_size
-    )
+    resolution = resolution or _FOLDERS_OWN
+    if isinstance(images := split.dataset, PackedImages):
+        firsts = range(begin, end, batch_size)
+        parts = (np.arange(first, min(first + batch_size, end)) for first in firsts)
+        cuts = (evaluation_cut(images, part, resolution) for part in parts)
+        yield from _fed(images, cuts, batch_size, resolution.evaluation_px, data)
+        return
+    reader = EvaluationReader(split, resolution, begin=begin, end=end, batch_size=batch_size)
     numbers = range(len(range(begin, end, batch_size)))
     held = None
     for batch in _read_all(reader, numbers, num_processes, data.device):
@@ -179,6 +199,15 @@ def evaluation_batches(
         if not len(held.labels):
             raise BadImage(f"no image can be read, of {end - begin}; the first: {held.bad[0]}")
         yield held
+
+
+def _fed(
+    images: PackedImages, cuts: Iterator[Cut], batch_size: int, size_px: int, data: ImageData
+) -> Iterator[Batch]:
+    fed = feed(images, cuts, batch_size=batch_size, size_px=size_px, device=data.device)
+    with closing(fed):  # its thread ends with it
+        for pixels, labels in fed:
+            yield Batch(pixels, labels)
 
 
 def _read_all(

@@ -66,6 +66,15 @@ class ImageFolderConfig(BadImageConfig):
     )  # fmt: skip
 
 
+class PackedConfig(StrictModel):
+    """A folder that `sweeps pack` made of a folder of images."""
+
+    path: str = Field(min_length=1)
+    validation_ratio: float = Field(
+        default=0.0, ge=0, lt=1, description="As of an image_folder; holds out the same images."
+    )
+
+
 class CustomConfig(BadImageConfig):
     """A user's own source; see `resnet_core.data.custom`."""
 
@@ -94,6 +103,7 @@ class DataConfig(OneOf):
     cifar10: CifarConfig | None = None
     cifar100: CifarConfig | None = None
     image_folder: ImageFolderConfig | None = None
+    packed: PackedConfig | None = None
     custom: CustomConfig | None = None
 
     @property

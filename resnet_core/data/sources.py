@@ -5,16 +5,24 @@ the test split is left for the answer.
 """
 
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from resnet_core.data.cifar import load_cifar
 from resnet_core.data.custom import load_custom
-from resnet_core.data.dataset import ImageData, Split, StreamedSplit
+from resnet_core.data.dataset import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ImageData,
+    Split,
+    StreamedSplit,
+)
 from resnet_core.data.digits import load_digits
 from resnet_core.data.fake import make_fake
 from resnet_core.data.folder import load_folder
+from resnet_core.data.packed.source import load_packed
 from resnet_core.data.section import (
     CifarConfig,
     CustomConfig,
@@ -22,14 +30,11 @@ from resnet_core.data.section import (
     DigitsConfig,
     FakeConfig,
     ImageFolderConfig,
+    PackedConfig,
 )
 from resnet_core.problems import CannotTrain
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _PART = 512  # images
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-"""What torchvision's published weights were trained with, on the scale 0 to 1."""
-
 
 def load_data(config: DataConfig, num_classes: int, device: torch.device) -> ImageData:
     """Load a data set; the latest one is kept, so the next trial finds it in place.
@@ -52,22 +57,26 @@ def load_data(config: DataConfig, num_classes: int, device: torch.device) -> Ima
 @lru_cache(maxsize=1)
 def _load(config_json: str, num_classes: int, device: torch.device) -> ImageData:
     config = DataConfig.model_validate_json(config_json)
+    on_bad_image: Literal["error", "skip"] = "error"
     match config.chosen:
         case _, ImageFolderConfig() as settings:
-            streamed = load_folder(settings)
+            found, splits = load_folder(settings)
+            on_bad_image = settings.on_bad_image
+        case _, PackedConfig() as settings:
+            found, splits = load_packed(settings)
         case _, CustomConfig() as settings:
-            streamed = load_custom(settings)
+            found, splits = load_custom(settings)
+            on_bad_image = settings.on_bad_image
         case name, settings:
             splits = _in_memory(name, settings, num_classes)
             return _data_in_memory(name, splits, num_classes, device)
-    found, splits = streamed
     if found != num_classes:
         raise CannotTrain(
             f"data.{config.chosen[0]} has {found} classes, model.num_classes is {num_classes}; "
             f"write num_classes: {found}"
         )
-    mean, std = (_per_channel(values, device) for values in (_IMAGENET_MEAN, _IMAGENET_STD))
-    train, validation, test = (StreamedSplit(split, settings.on_bad_image) for split in splits)
+    mean, std = (_per_channel(values, device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    train, validation, test = (StreamedSplit(split, on_bad_image) for split in splits)
     return ImageData(train, validation, test, mean, std, num_classes, device)
 
 

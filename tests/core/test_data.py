@@ -101,7 +101,9 @@ def test_a_shift_beyond_four_pixels_is_refused(shift):
     ("section", "got"), [({}, "none"), ({"digits": {}, "fake": {}}, "digits and fake")]
 )
 def test_one_source_is_chosen(section, got):
-    match = f"choose one of digits, fake, cifar10, cifar100, image_folder, custom, got {got}"
+    match = (
+        f"choose one of digits, fake, cifar10, cifar100, image_folder, packed, custom, got {got}"
+    )
     with pytest.raises(ValueError, match=match):
         DataConfig.model_validate(section)
 

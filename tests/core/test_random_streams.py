@@ -19,12 +19,13 @@ def test_the_numbers_of_the_streams_are_fixed():
         "COL_OUT": 5,
         "DEPTH": 6,
         "HOLD_OUT": 7,
+        "CROP": 8,
     }
 
 
 def test_every_seed_stream_and_counter_has_a_derived_seed_of_its_own():
     seeds = {derived_seed(*place) for place in PLACES}
-    assert len(seeds) == len(PLACES) == 3 * 7 * 20
+    assert len(seeds) == len(PLACES) == 3 * 8 * 20
 
 
 def test_every_seed_stream_and_counter_has_numpy_numbers_of_its_own():
