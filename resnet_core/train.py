@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from resnet_core.data.awaited import AwaitedBatches
 from resnet_core.data.loader import TrainLoader
 from resnet_core.data.sources import load_data
 from resnet_core.evaluate import evaluate_together, named_data
@@ -56,6 +57,8 @@ class EpochResult:
         raw_val_top5_accuracy: Likewise.
         learning_rate: Of the epoch's last step.
         images_per_second: Training images over all workers, evaluation not counted.
+        data_wait_share: Of this worker's training time in the epoch, what passed waiting for
+            batches (see `AwaitedBatches`); evaluation not counted.
         elapsed_seconds: Since the beginning of the training, over all its resumptions.
         skipped_images: Training images that could not be read and were replaced in this epoch.
     """
@@ -74,6 +77,7 @@ class EpochResult:
     raw_val_top5_accuracy: float | None
     learning_rate: float
     images_per_second: float
+    data_wait_share: float
     elapsed_seconds: float
     skipped_images: int
     _training: Training
@@ -198,7 +202,8 @@ def fit(
     # A checkpoint at an epoch's end holds that epoch's losses.
     at_boundary = training.step == training.epoch * steps_per_epoch
     last_loss = float(training.epoch_log[-1]) if training.step and at_boundary else None
-    with tf32(allowed=recipe.tf32), closing(loader.batches(training.step, total_steps)) as batches:
+    awaited = AwaitedBatches(loader.batches(training.step, total_steps))
+    with tf32(allowed=recipe.tf32), closing(awaited) as batches:
         limit = recipe.time_limit
         out_of_time = limit is not None and training.seconds_before >= limit.seconds
         while training.epoch < num_epochs and not out_of_time:
@@ -210,6 +215,7 @@ def fit(
             if first_step == epoch_begin:
                 training.epoch_log.zero_()
             bad: list[str] = []
+            batches.seconds = 0.0
             for batch in islice(batches, epoch_end - first_step):
                 set_learning_rate(training.optimizer, learning_rate(training.step))
                 images, targets = prepare(
@@ -266,6 +272,7 @@ def fit(
                 raw_val_top5_accuracy=raw.get("top5_accuracy"),
                 learning_rate=learning_rate(training.step - 1),
                 images_per_second=num_images / train_seconds,
+                data_wait_share=batches.seconds / train_seconds,
                 elapsed_seconds=elapsed,
                 skipped_images=round(num_bad * num_workers),
                 _training=training,

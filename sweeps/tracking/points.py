@@ -14,6 +14,7 @@ METRICS = (
     "raw_val_top5_accuracy",
     "learning_rate",
     "images_per_second",
+    "data_wait_share",
     "epoch",
     "elapsed_seconds",
     "skipped_images",

@@ -18,7 +18,7 @@ from tests.core.tiny_recipe import tiny_recipe
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
-TIMES = {"images_per_second", "elapsed_seconds"}
+TIMES = {"images_per_second", "data_wait_share", "elapsed_seconds"}
 
 
 @dataclass

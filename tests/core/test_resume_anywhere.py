@@ -14,7 +14,7 @@ from tests.core.tiny_recipe import full_recipe
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
-TIMES = {"images_per_second", "elapsed_seconds"}
+TIMES = {"images_per_second", "data_wait_share", "elapsed_seconds"}
 ADAMW = {"adamw": {"learning_rate": 1e-3, "weight_decay": 0.05}}
 RECIPES = {
     "sgd, every method": full_recipe(),

@@ -38,8 +38,8 @@ def test_every_epoch_yields_one_result(results):
 def test_a_result_has_the_metrics_that_others_rely_on(results):
     assert set(results[0]) == {
         "epoch", "num_epochs", "step", "finished", "train_loss", "val_loss", "val_cross_entropy",
-        "val_top5_accuracy", "learning_rate", "images_per_second", "elapsed_seconds",
-        "skipped_images", "val_accuracy",
+        "val_top5_accuracy", "learning_rate", "images_per_second", "data_wait_share",
+        "elapsed_seconds", "skipped_images", "val_accuracy",
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from resnet_core.evaluate import evaluate, evaluate_checkpoint_by_image
 from resnet_core.training import Training
 from tests.core.tiny_recipe import full_recipe, plain_recipe, tiny_recipe
 
-TIMES = {"images_per_second", "elapsed_seconds"}
+TIMES = {"images_per_second", "data_wait_share", "elapsed_seconds"}
 
 
 def work(rank: int, folder: Path) -> None:

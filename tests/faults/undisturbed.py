@@ -15,7 +15,7 @@ from resnet_core.manifest import newest_checkpoint, verify_checkpoint
 from tests.faults.table import Outcome
 
 CPU = torch.device("cpu")
-TIMES = {"images_per_second", "elapsed_seconds"}
+TIMES = {"images_per_second", "data_wait_share", "elapsed_seconds"}
 NUM_EPOCHS, STEPS_PER_EPOCH = 4, 3
 RECIPE = Recipe.model_validate(
     {
