@@ -28,7 +28,7 @@ class CannotMeasure(RuntimeError):
 def measure(
     recipe_yaml: str, counts: Iterable[int], device: str, seconds: float = SECONDS
 ) -> Rates:
-    """Train the recipe so many times at once, for every count until one no longer fits.
+    """Train the recipe so many times at once, for every count until one does not fit.
 
     Args:
         recipe_yaml: Of trial 0.

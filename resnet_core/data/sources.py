@@ -36,6 +36,7 @@ from resnet_core.problems import CannotTrain
 
 _PART = 512  # images
 
+
 def load_data(config: DataConfig, num_classes: int, device: torch.device) -> ImageData:
     """Load a data set; the latest one is kept, so the next trial finds it in place.
 
