@@ -81,7 +81,7 @@ def _map(file: Path, digest: str) -> np.ndarray:
     if _sha256(file) != digest:
         raise ValueError(f"{file} is damaged")
     # Copy-on-write, or torch warns that somebody might write to it.
-    return np.load(file, mmap_mode="c", allow_pickle=False)
+    return np.load(file, mmap_mode="c")
 
 
 def _sha256(file: Path) -> str:

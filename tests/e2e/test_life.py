@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cluster, Home, wait_for_line
+from tests.e2e.conftest import RECIPE, Cluster, Home, wait_for_line
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
@@ -66,7 +66,10 @@ def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(
     home.ray = cluster.ray
     file = home.write(
         f"{SPACE}search: {{algorithm: tpe, trials: 2, seed: 5}}\n"
-        "resources: {max_concurrent_trials: auto}\n"
+        "resources: {max_concurrent_trials: auto}\n",
+        RECIPE.replace("max_duration: 4ep", "max_duration: 2ep").replace(
+            "T_max: 3ep", "T_max: 1ep"
+        ),
     )
     home.run("run", file)
     first = outcome(home)
@@ -105,8 +108,8 @@ def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(
 def test_cancel_ends_a_sweep_from_elsewhere_and_resume_goes_on(home: Home, cluster: Cluster):
     home.ray = cluster.ray
     file = home.write(f"{SPACE}search: {{algorithm: random, trials: 1}}\n")
-    process = home.start("run", file, "--set", "max_duration=40ep")
-    wait_for_line(process, "t0000: epoch 1/40")
+    process = home.start("run", file, "--set", "max_duration=15ep")
+    wait_for_line(process, "t0000: epoch 1/15")
     _, err = home.run("cancel", "e2e")
     process.communicate(timeout=60)
     assert process.returncode == 130
@@ -115,7 +118,7 @@ def test_cancel_ends_a_sweep_from_elsewhere_and_resume_goes_on(home: Home, clust
     home.run("resume", "e2e")
     assert [row["status"] for row in outcome(home).values()] == ["completed"]
     (run,) = home.runs().values()
-    assert home.epochs(run) == list(range(1, 41))
+    assert home.epochs(run) == list(range(1, 16))
 
 
 def test_constraints_and_duplicates_cost_no_training_and_reach_mlflow(home: Home, cluster: Cluster):

@@ -73,7 +73,7 @@ def open_split(folder: Path, manifest: PackManifest, name: str) -> PackedImages:
         raise CorruptPack(
             f"{file}: its sha256 is not the manifest's; {AGAIN} {manifest.source} {folder}"
         )
-    table = np.load(io.BytesIO(content), allow_pickle=False).astype(SIZES, copy=False)
+    table = np.load(io.BytesIO(content)).astype(SIZES, copy=False)
     return PackedImages(
         folder,
         manifest.layout,
