@@ -75,6 +75,20 @@ check: setup
 
 bench: bench-sweep bench-search bench-report
 
+# The product's environment and the peers beside it: the same torch, which the lock repeats.
+bench-setup: .venv-bench/.done
+
+.venv-bench/.done: benchmarks/requirements.lock .venv/.done
+	$(PYTHON) -m venv --clear .venv-bench
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$(.venv-bench/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/product.pth
+	.venv-bench/bin/python -m pip install --quiet --require-hashes -r benchmarks/requirements.lock
+	touch .venv-bench/.done
+
+# A training loop's cost per step, ours and every peer's.
+bench-loop: bench-setup
+	.venv-bench/bin/python -m benchmarks.loop
+
 bench-start: setup
 	$(BIN)/python -m benchmarks.start
 

@@ -1,0 +1,172 @@
+"""The part of docs/performance.md on training loops, from what `benchmarks.loop` has measured."""
+
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from benchmarks.markdown import origin, table
+from benchmarks.scale_fit import exponent, slope
+from benchmarks.spread import Spread, spread
+
+ASKED_US, STEP_US = 50, 5000
+"""Most microseconds of our loop above bare; a realistic step."""
+
+_TEXT = """\
+## The loop
+
+Microseconds per step above a bare loop (forward, loss, backward, step): one tiny model of
+{tensors} parameter tensors, the same batches of {batch_size}, one fused SGD, one thread; every side
+in a process of its own beside a bare loop, {rounds} times in turns, {steps} steps each. Loss and
+top-1 are tracked and logged as each side does by default, no checkpoints. The bare loop takes
+{bare} us of CPU time, and `tensor + 1` on the same thread {yardstick} us, which says how
+fast the machine was just then.
+
+{main}
+
+*CPU us above bare*: the median step of a training less that of the bare loop beside it; median of
+the rounds, in parentheses their quartiles. *least*: of the rounds. *all steps*: the mean step
+likewise, which lines of a log and bars belong to. *of bare at 5 ms*: speed against a bare loop
+whose step takes 5 ms, 5000 / (5000 + median). `fit`
+tracks the loss of every step, and top-1 on the validation split; the side with *training top-1*
+counts it in every batch too. timm's script tracks the loss alone. Asked of ours: at most {asked} us
+with loss, top-1 and logging; {verdict}. {same}
+
+### Growth
+
+![Growth of the loops' cost](performance_loop.png)
+
+CPU microseconds per step above bare, with deeper models; exponent of a power law, 0: the same for
+every model; and what each further parameter tensor adds.
+
+{depths}
+
+{deepest}
+
+The same step of `fit`, whole, with more training images: exponent {images_exponent:.3f}.
+
+{images}
+
+How the cost of the platform grows with trials and workers: [scale.md](scale.md).
+
+{origin}
+"""
+
+
+def above(answers: list[dict[str, Any]], clock: str = "cpu") -> Spread:
+    """Microseconds per step above the bare loop that ran beside it."""
+    return spread([one["side"][clock] - one["bare"][clock] for one in answers])
+
+
+def section(result: dict[str, Any]) -> str:
+    """Markdown."""
+    sides, task = result["sides"], result["task"]
+    bare = spread([one["bare"]["cpu"] for answers in sides.values() for one in answers])
+    ordered = sorted(sides, key=lambda name: above(sides[name]).median)
+    return _TEXT.format(
+        tensors=result["depths"][0]["tensors"],
+        batch_size=task["batch_size"],
+        rounds=len(next(iter(sides.values()))),
+        steps=task["steps"] - task["warmup_steps"],
+        bare=bare.text(),
+        yardstick=spread(
+            [one["yardstick"] for answers in sides.values() for one in answers]
+        ).text(2),
+        main=table(
+            ["loop", "CPU us above bare", "least", "all steps", "wall us above bare",
+             "of bare at 5 ms"],
+            [_row(name, sides[name]) for name in ordered],
+        ),
+        asked=ASKED_US,
+        verdict=_verdict(sides),
+        same=_same(sides),
+        depths=_depths(result["depths"]),
+        deepest=_deepest(result["depths"][-1]),
+        images_exponent=exponent(*_images(result["images"])),
+        images=table(
+            ["images", "CPU us per step"],
+            [[f"{count:,}", f"{cost:.0f}"] for count, cost in zip(*_images(result["images"]),
+                                                                  strict=True)],
+        ),
+        origin=origin(result),
+    )  # fmt: skip
+
+
+def _row(name: str, answers: list[dict[str, Any]]) -> list[str]:
+    cpu = above(answers)
+    return [
+        name,
+        cpu.text(),
+        f"{cpu.least:.0f}",
+        f"{above(answers, 'cpu_mean').median:.0f}",
+        above(answers, "wall").text(),
+        f"{STEP_US / (STEP_US + cpu.median):.3f}",
+    ]
+
+
+def _verdict(sides: dict[str, Any]) -> str:
+    if "fit, training top-1" not in sides:
+        return "not measured"
+    return "met" if above(sides["fit, training top-1"]).median <= ASKED_US else "not met here"
+
+
+def _same(sides: dict[str, Any]) -> str:
+    """Whether all have trained the same: their mean losses are sums of the same numbers."""
+    losses = {name: answers[0]["side"].get("loss") for name, answers in sides.items()}
+    known = [loss for loss in losses.values() if loss is not None]
+    apart = max(known) - min(known)
+    return f"The sides' mean losses lie within {apart:.1g} of one another."
+
+
+def _depths(depths: list[dict[str, Any]]) -> str:
+    tensors = [one["tensors"] for one in depths]
+    rows = []
+    for name in depths[0]["sides"]:
+        costs = [above(one["sides"][name]).median for one in depths]
+        grows = f"{exponent(tensors, costs):.2f}" if min(costs) > 0 else "none: below 0 at times"
+        rows.append(
+            [name, *(f"{cost:.0f}" for cost in costs), grows, f"{slope(tensors, costs):.2f}"]
+        )
+    return table(["loop", *(f"{n} tensors" for n in tensors), "exponent", "us per tensor"], rows)
+
+
+def _deepest(deepest: dict[str, Any]) -> str:
+    """Measured ratios at the longest step, beside those that are computed."""
+    ratios = {
+        name: spread([one["bare"]["cpu"] / one["side"]["cpu"] for one in answers])
+        for name, answers in deepest["sides"].items()
+    }
+    bare = spread([one["bare"]["cpu"] for answers in deepest["sides"].values() for one in answers])
+    texts = ", ".join(f"{name} {ratio.text(3)}" for name, ratio in ratios.items())
+    return (
+        f"Speed against bare with {deepest['tensors']} tensors, a step of {bare.median:.0f} us: "
+        f"{texts}."
+    )
+
+
+def _images(images: list[dict[str, Any]]) -> tuple[list[int], list[float]]:
+    costs = [
+        spread([one["side"]["cpu"] for one in each["sides"].get("fit", ())]).median
+        for each in images
+    ]
+    return [each["images"] for each in images], costs
+
+
+def picture(result: dict[str, Any], file: Path) -> None:
+    """Draw cost over parameter tensors and over images, both axes logarithmic."""
+    figure = make_subplots(cols=2, subplot_titles=("above bare", "fit, the whole step"))
+    tensors = [one["tensors"] for one in result["depths"]]
+    for name in result["depths"][0]["sides"]:
+        costs = [above(one["sides"][name]).median for one in result["depths"]]
+        trace = go.Scatter(x=tensors, y=costs, mode="lines+markers", name=name)
+        figure.add_trace(trace, row=1, col=1)
+    images, costs = _images(result["images"])
+    trace = go.Scatter(x=images, y=costs, mode="lines+markers", name="fit, whole step")
+    figure.add_trace(trace, row=1, col=2)
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(type="log", title="CPU us per step")
+    figure.update_xaxes(title="parameter tensors", row=1, col=1)
+    figure.update_xaxes(title="training images", row=1, col=2)
+    figure.update_layout(template="plotly_white", width=1000, height=420)
+    figure.write_image(file, scale=1.5)

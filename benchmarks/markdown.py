@@ -1,0 +1,18 @@
+"""Tables and origins of figures as Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.machine import machine_line
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def origin(result: dict[str, Any]) -> str:
+    """Command, date, hardware and versions of a result, in one paragraph."""
+    versions = "".join(f", {name} {text}" for name, text in result["versions"].items())
+    return f"`{result['command']}`: {machine_line(result['machine'])}{versions}."
