@@ -1,4 +1,5 @@
 from collections.abc import Generator
+from types import SimpleNamespace
 
 import torch
 
@@ -54,7 +55,6 @@ def test_an_epoch_tells_its_own_share(monkeypatch):
 
     looks = iter((number // 2) * 1000.0 + (number % 2) * 8.0 for number in range(1000))
     monkeypatch.setattr("resnet_core.train.AwaitedBatches", Waited)
-    monkeypatch.setattr(
-        "resnet_core.train.time", type("", (), {"perf_counter": lambda: next(looks)})
-    )
+    clock = SimpleNamespace(perf_counter=lambda: next(looks))
+    monkeypatch.setattr("resnet_core.train.time", clock)
     assert [result.data_wait_share for result in fit(tiny_recipe())] == [0.75, 0.75, 0.75]

@@ -5,7 +5,7 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_core.data.packed.layout import Layout
-from resnet_core.data.packed.resample import cut_out, triangle_weights
+from resnet_core.data.packed.resample import _by_lookup, _by_product, cut_out, taps
 from resnet_core.data.packed.shard import record_of
 from tests.core.packed_images import smooth
 
@@ -85,14 +85,35 @@ def test_an_image_is_the_same_to_the_bit_in_every_batch_and_with_any_number_of_t
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("in_px", "out_px"), [(256, 224), (256, 300), (512, 160), (64, 224)])
-def test_every_number_of_a_product_has_11_bits_and_weights_sum_to_1(in_px, out_px):
+PAIRS = [(256, 224), (256, 300), (512, 160), (64, 224), (4, 4), (8, 4)]
+
+
+def edges(in_px: int) -> tuple[Tensor, Tensor]:
+    """Where 50 parts of a line begin and end, every other one mirrored."""
     rng = torch.Generator().manual_seed(0)
     begin, end = (torch.rand(2, 50, generator=rng) * in_px).sort(dim=0).values
-    weights = triangle_weights(begin, end + 0.5, in_px, out_px) * 2**11
+    return torch.where(torch.arange(50) % 2 == 0, begin, end), torch.where(
+        torch.arange(50) % 2 == 0, end, begin
+    )
+
+
+@pytest.mark.parametrize(("in_px", "out_px"), PAIRS)
+def test_weights_are_whole_2048ths_that_sum_to_1_within_the_line(in_px, out_px):
+    firsts, weights = taps(*edges(in_px), in_px, out_px)
+    weights = weights * 2**11
     assert torch.equal(weights, weights.round())
     assert weights.min() >= 0
     assert torch.equal(weights.sum(dim=2), torch.full((50, out_px), 2.0**11))
+    assert firsts.min() >= 0
+    assert firsts.max() + weights.shape[2] <= in_px
+
+
+@pytest.mark.parametrize(("in_px", "out_px"), PAIRS)
+def test_the_sums_of_the_gpu_are_those_of_the_cpu_to_the_bit(in_px, out_px):
+    found = taps(*edges(in_px), in_px, out_px)
+    # Eighths below 256: 11 bits.
+    lines = torch.randint(2**11, (50, in_px, 7), generator=torch.Generator().manual_seed(1)) / 8
+    assert torch.equal(_by_product(*found, lines), _by_lookup(*found, lines))
 
 
 def test_yuv_of_grey_is_grey_within_a_level():
