@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report bench-scale ui clean
+.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report bench-scale bench-feed ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -103,6 +103,11 @@ bench-search: setup
 # The report of a 500-trial sweep: its size, and how fast a browser shows it.
 bench-report: setup
 	$(BIN)/python -m benchmarks.report
+
+# Images per second and core to a training batch, and the accuracy of both ways; minutes.
+bench-feed: setup
+	$(BIN)/python -m benchmarks.feed
+	$(BIN)/python -m benchmarks.packed_accuracy
 
 # What grows with trials and workers, into docs/scale.md.
 bench-scale: setup
