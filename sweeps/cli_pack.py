@@ -55,7 +55,7 @@ def pack(
     """Decode a folder of images once, for training at memory's speed; run again, it goes on."""
     if (verify is None) == (source is None or folder is None) or (verify and source):
         leave(INVALID, "name SOURCE and DEST, or --verify DEST")
-    num_processes = processes or len(os.sched_getaffinity(0))
+    num_processes = processes or _usable_cpus()
     if verify is not None:
         _verify(verify, num_processes, output)
         return
@@ -87,6 +87,13 @@ def pack(
         except KeyboardInterrupt:
             leave(INTERRUPTED, f"interrupted; to go on: sweeps pack {source} {folder} ...")
     _print(folder, manifest, output)
+
+
+def _usable_cpus() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
 
 
 def _verify(folder: Path, num_threads: int, output: Output) -> None:

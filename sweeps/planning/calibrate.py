@@ -19,6 +19,7 @@ import torch
 
 from resnet_core.data.dataset import ImageData, Split, StreamedSplit
 from resnet_core.data.loader import TrainLoader
+from resnet_core.data.packed.images import PackedImages
 from resnet_core.data.sources import load_data
 from resnet_core.evaluate import evaluate_together, named_data
 from resnet_core.micro_batch import largest_that_fits
@@ -197,6 +198,8 @@ def _evaluation_seconds(training: Training, data: ImageData, share: int) -> floa
 def _first(split: Split | StreamedSplit, num_images: int) -> Split | StreamedSplit:
     if isinstance(split, Split):
         return Split(split.images[:num_images], split.labels[:num_images])
+    if isinstance(split.dataset, PackedImages):  # which are evaluated in batches
+        return replace(split, dataset=split.dataset.part(slice(num_images)))
     return replace(split, dataset=torch.utils.data.Subset(split.dataset, range(num_images)))  # pyright: ignore[reportArgumentType]
 
 

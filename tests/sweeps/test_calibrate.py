@@ -6,11 +6,22 @@ from dataclasses import astuple
 import pytest
 import torch
 
+from resnet_core.data.dataset import StreamedSplit
+from resnet_core.data.packed.images import PackedImages
+from resnet_core.data.section import DataConfig
+from resnet_core.data.sources import load_data
 from resnet_core.problems import CannotTrain
-from sweeps.planning.calibrate import TIMED_STEPS, WARM_UP_STEPS, CannotCalibrate, measure
+from sweeps.planning.calibrate import (
+    TIMED_STEPS,
+    WARM_UP_STEPS,
+    CannotCalibrate,
+    _first,
+    measure,
+)
 from sweeps.planning.plan import plan_sweep
 from sweeps.planning.text import plan_lines
 from sweeps.planning.timing import Span, Timing, interpolated
+from tests.core.packed_images import make_packed
 from tests.core.tiny_recipe import full_recipe, tiny_recipe
 from tests.sweeps.test_plan import HEAD, RECIPE, SPACE
 
@@ -118,3 +129,12 @@ def test_hours_of_gpus_are_not_guessed_from_a_cpu(load):
     sweep = load(SPACE, ["resources.gpus_per_worker=1"], head=HEAD, recipe=RECIPE)
     with pytest.raises(CannotCalibrate, match="trains on GPUs and this process has none"):
         plan_sweep(sweep, calibrate=True)
+
+
+def test_packed_images_are_timed_as_they_are_evaluated_and_not_one_by_one(tmp_path):
+    folder, _ = make_packed(tmp_path)
+    config = DataConfig.model_validate({"packed": {"path": str(folder)}})
+    few = _first(load_data(config, 2, CPU).validation, 3)
+    assert len(few) == 3
+    assert isinstance(few, StreamedSplit)
+    assert isinstance(few.dataset, PackedImages)
