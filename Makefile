@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-start bench-sweep bench-search bench-report bench-scale bench-feed ui clean
+.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-setup bench-loop bench-defaults bench-gpu bench-sweep-short bench-page bench-start bench-sweep bench-search bench-report bench-scale bench-feed ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -12,7 +12,8 @@ help:
 	@echo "make faults       break everything at random moments, and print what that cost"
 	@echo "make fuzz         feed made-up files to whatever reads files"
 	@echo "make check        ruff, pyright, import rules"
-	@echo "make bench        print the measured figures of the README"
+	@echo "make bench        measure what a CPU shows, and write docs/performance.md"
+	@echo "make bench-gpu    measure one CUDA GPU, and write docs/performance.md"
 	@echo "make ui           open the MLflow dashboard on 127.0.0.1:5000"
 	@echo "make clean        remove results, tracking database and caches (not .venv)"
 
@@ -73,7 +74,17 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: bench-sweep bench-search bench-report
+# One after another, also with -j: they would measure one another.
+bench: bench-setup
+	$(MAKE) bench-loop
+	$(MAKE) bench-defaults
+	$(MAKE) bench-sweep-short
+	$(MAKE) bench-search
+	$(MAKE) bench-report
+	$(MAKE) bench-page
+
+bench-page: setup
+	$(BIN)/python -m benchmarks.performance
 
 # The product's environment and the peers beside it: the same torch, which the lock repeats.
 bench-setup: .venv-bench/.done
@@ -88,6 +99,20 @@ bench-setup: .venv-bench/.done
 # A training loop's cost per step, ours and every peer's.
 bench-loop: bench-setup
 	.venv-bench/bin/python -m benchmarks.loop
+
+# Layout, precision and the fused optimizer against plain fp32.
+bench-defaults: setup
+	$(BIN)/python -m benchmarks.defaults
+
+# One CUDA GPU, with the peers' scripts; says so where there is none.
+bench-gpu: bench-setup
+	.venv-bench/bin/python -m benchmarks.gpu
+	$(MAKE) bench-page
+
+# Parts of bench-sweep, smaller: minutes instead of half an hour.
+bench-sweep-short: setup
+	$(BIN)/python -m benchmarks.sweep --only a --trials 3
+	$(BIN)/python -m benchmarks.sweep --only b --trials 4 --repeats 1 --epochs 2
 
 bench-start: setup
 	$(BIN)/python -m benchmarks.start

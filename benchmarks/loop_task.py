@@ -168,7 +168,7 @@ class Training:
     task: Task
     clock: Clock
     feed: Feed
-    model: TinyNet
+    model: nn.Module
     optimizer: torch.optim.Optimizer
 
     @classmethod

@@ -1,0 +1,62 @@
+"""docs/performance.md, from the results that the benchmarks have left in `.bench`.
+
+Each benchmark writes ``.bench/NAME.json`` with machine, versions and command; this module says in
+which order they stand and which were not run. ``make bench`` runs those of the CPU and then this
+one, ``make bench-gpu`` those of the GPU. Results of earlier days stay until they are measured again;
+each part names its own date and hardware.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import defaults, gpu_page, loop_page
+from benchmarks.alone import REPOSITORY
+from benchmarks.results import read_result
+
+DOCS = REPOSITORY / "docs"
+PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "loop": loop_page.section,
+    "defaults": defaults.section,
+    "gpu": gpu_page.section,
+}
+"""Name of a result -> its text."""
+PICTURES: dict[str, Callable[[dict[str, Any], Path], None]] = {"loop": loop_page.picture}
+TARGETS = {"loop": "bench-loop", "defaults": "bench-defaults", "gpu": "bench-gpu"}
+
+_HEAD = """\
+# Performance
+
+Written by `make bench` and `make bench-gpu`; no figure by hand. Each part names the command, the
+day, the hardware and the versions of every peer. Peers are installed from
+`benchmarks/requirements.lock` into `.venv-bench`, never with the product.
+"""
+
+
+def page(folder: Path | None = None) -> str:
+    """The whole text; of parts without a result, how to get one."""
+    parts = [_HEAD]
+    for name, section in PARTS.items():
+        result = read_result(name, folder)
+        missing = f"Not measured yet: {name} (`make {TARGETS[name]}`).\n"
+        parts.append(missing if result is None else section(result))
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Write the page and its figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--results", type=Path, help="folder of the results; by default .bench")
+    parser.add_argument("--into", type=Path, default=DOCS, help="folder of the page")
+    args = parser.parse_args()
+    args.into.mkdir(parents=True, exist_ok=True)
+    (args.into / "performance.md").write_text(page(args.results))
+    for name, picture in PICTURES.items():
+        if result := read_result(name, args.results):
+            picture(result, args.into / f"performance_{name}.png")
+    print(args.into / "performance.md")
+
+
+if __name__ == "__main__":
+    main()
