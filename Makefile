@@ -48,15 +48,15 @@ test-long: setup
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed. Three sessions beside each other, since most of each is waiting for processes.
 FAULT_SEED := $(shell date +%s)
-KILLED := $(wildcard tests/faults/processes/test_killed_*.py)
+DRIVERS := $(patsubst %,tests/faults/processes/test_%.py,killed_drivers killed_tracking_server two_drivers)
 FAULTS := faults and not fuzz and not beyond
 faults: setup
 	@kept=$$(mktemp -d); \
 	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='$(FAULTS)'; \
 	trap 'kill $$(jobs -p)' INT TERM; \
 	nice -n 19 $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
-	$$pytest -m "$$every" --fault-rows $$kept/b $(KILLED:%=--ignore %) $(WITH_RAY) > $$kept/b.log 2>&1 & b=$$!; \
-	$$pytest -m "$$every" --fault-rows $$kept/a $(KILLED); status=$$?; \
+	$$pytest -m "$$every" --fault-rows $$kept/b $(DRIVERS:%=--ignore %) $(WITH_RAY) > $$kept/b.log 2>&1 & b=$$!; \
+	$$pytest -m "$$every" --fault-rows $$kept/a $(DRIVERS); status=$$?; \
 	wait $$b || status=1; wait $$c || status=1; cat $$kept/b.log $$kept/c.log; \
 	$(BIN)/python -m tests.faults.table $$kept/a $$kept/b $$kept/c; rm -rf $$kept; exit $$status
 

@@ -38,8 +38,8 @@ _TEXT = """\
 ## Layout, precision, fused optimizer
 
 Milliseconds of CPU time per step, one thread, median of {rounds} rounds of {steps} steps in turns,
-quartiles in parentheses; wall time beside it. Asked: bf16, channels_last and the fused optimizer at least {asked} times as fast as
-fp32 NCHW on the CPU. {verdict}
+quartiles in parentheses; wall time beside it. Asked: bf16, channels_last and the fused optimizer at
+least {asked} times as fast as fp32 NCHW on the CPU. {verdict}
 
 {table}
 

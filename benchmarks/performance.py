@@ -2,8 +2,8 @@
 
 Each benchmark writes ``.bench/NAME.json`` with machine, versions and command; this module says in
 which order they stand and which were not run. ``make bench`` runs those of the CPU and then this
-one, ``make bench-gpu`` those of the GPU. Results of earlier days stay until they are measured again;
-each part names its own date and hardware.
+one, ``make bench-gpu`` those of the GPU. Results of earlier days stay until they are measured
+again; each part names its own date and hardware.
 """
 
 import argparse

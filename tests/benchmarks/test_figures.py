@@ -1,0 +1,63 @@
+"""How the benchmarks make figures and tables of what they have measured; nothing is timed."""
+
+import pytest
+
+from benchmarks.loop_page import above
+from benchmarks.loop_task import Clock
+from benchmarks.markdown import table
+from benchmarks.performance import page
+from benchmarks.scale_fit import exponent, slope
+from benchmarks.spread import spread
+
+
+@pytest.mark.parametrize(("power", "factor"), [(0, 7), (1, 3), (2, 0.5)])
+def test_the_exponent_is_that_of_the_power_law(power, factor):
+    sizes = [1, 4, 16, 64]
+    costs = [factor * size**power for size in sizes]
+    assert exponent(sizes, costs) == pytest.approx(power, abs=1e-12)
+
+
+def test_the_slope_is_what_each_further_one_adds():
+    assert slope([1, 2, 5], [10, 13, 22]) == pytest.approx(3)
+
+
+def test_the_spread_of_five_values_is_its_quartiles():
+    found = spread([5, 1, 4, 2, 3])
+    assert (found.least, found.low, found.median, found.high) == (1, 2, 3, 4)
+    assert found.text(1) == "3.0 (2.0 to 4.0)"
+
+
+def test_one_value_is_its_own_spread():
+    assert spread([3.0]).text() == "3 (3 to 3)"
+
+
+def test_nothing_has_no_spread():
+    with pytest.raises(ValueError, match="nothing was measured"):
+        spread([])
+
+
+def test_each_side_is_compared_with_the_bare_loop_of_its_own_round():
+    rounds = [
+        {"side": {"cpu": 110.0}, "bare": {"cpu": 100.0}},
+        {"side": {"cpu": 230.0}, "bare": {"cpu": 200.0}},
+        {"side": {"cpu": 320.0}, "bare": {"cpu": 300.0}},
+    ]
+    assert above(rounds).median == 20.0
+
+
+def test_a_clock_that_missed_a_step_gives_no_figure():
+    clock = Clock(1, 3)
+    clock.mark(1)
+    clock.mark(3)
+    with pytest.raises(RuntimeError, match="2 steps were seen instead of 3"):
+        clock.microseconds()
+
+
+def test_a_table_lines_up_numbers_on_the_right():
+    assert table(["loop", "us"], [["bare", "1"]]) == "| loop | us |\n| :-- | --: |\n| bare | 1 |"
+
+
+def test_a_part_without_a_result_says_how_to_get_one(tmp_path):
+    text = page(tmp_path)
+    assert "Not measured yet: loop (`make bench-loop`)." in text
+    assert "Not measured yet: gpu (`make bench-gpu`)." in text
