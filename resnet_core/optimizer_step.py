@@ -39,6 +39,8 @@ class OptimizerStep:
         recipe, model = training.recipe, training.model
         self.micro_batch_size = micro_batch_size
         self._training = training
+        self._weights = list(model.parameters())
+        self._autocast = autocast(recipe.precision, training.epoch_log.device)
         # From a checkpoint all have read the same weights, and each has statistics of its own: no
         # broadcast of rank 0's.
         begins = training.step == 0
@@ -73,7 +75,7 @@ class OptimizerStep:
                 self._gradients(images, targets, factors)
         if methods.gradient_clipping is not None:
             scaler.unscale_(optimizer)
-            clip_gradients(training.model.parameters(), methods.gradient_clipping)
+            clip_gradients(self._weights, methods.gradient_clipping)
         scaler.step(optimizer)
         scaler.update()
         training.step += 1
@@ -83,29 +85,46 @@ class OptimizerStep:
 
     def _gradients(self, images: Tensor, targets: Tensor, factors: Tensor | None) -> Tensor:
         """Replace the gradients by those of the batch's mean loss, averaged over the workers."""
-        training = self._training
-        training.optimizer.zero_grad(set_to_none=True)
+        self._training.optimizer.zero_grad(set_to_none=True)
+        num_images = len(images)
+        if num_images <= self.micro_batch_size:
+            return self._add_gradients(images, targets, factors)
         total = torch.zeros((), device=images.device)
-        for begin in range(0, len(images), self.micro_batch_size):
+        for begin in range(0, num_images, self.micro_batch_size):
             part = slice(begin, begin + self.micro_batch_size)
-            is_last = part.stop >= len(images)
-            waits = self._ddp is not None and not is_last
+            waits = self._ddp is not None and part.stop < num_images
             with self._ddp.no_sync() if self._ddp is not None and waits else nullcontext():
-                with autocast(training.recipe.precision, images.device):
-                    logits = self._forward(images[part], factors, part)
-                loss = training.model.loss(logits.float(), targets[part])
-                # Gradients add up over micro-batches; the weight keeps the learning rate
-                # independent of their number.
-                loss = loss * (len(logits) / len(images))
-                training.scaler.scale(loss).backward()
-            total += loss.detach()
+                total += self._add_gradients(
+                    images[part],
+                    targets[part],
+                    None if factors is None else factors[:, part],
+                    num_images=num_images,
+                )
         return total
 
-    def _forward(self, images: Tensor, factors: Tensor | None, part: slice) -> Tensor:
+    def _add_gradients(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        factors: Tensor | None,
+        *,
+        num_images: int | None = None,
+    ) -> Tensor:
+        """Go forward and backward once; return these images' part of the mean of ``num_images``."""
+        training = self._training
+        with self._autocast:
+            logits = self._forward(images, factors)
+        loss = training.model.loss(logits.float(), targets)
+        if num_images is not None:
+            # Gradients add up over micro-batches; the weight keeps the learning rate independent
+            # of their number.
+            loss = loss * (len(logits) / num_images)
+        training.scaler.scale(loss).backward()
+        return loss.detach()
+
+    def _forward(self, images: Tensor, factors: Tensor | None) -> Tensor:
         try:
-            if factors is None:
-                return self._network(images)
-            return self._network(images, factors[:, part])
+            return self._network(images) if factors is None else self._network(images, factors)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise

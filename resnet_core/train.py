@@ -198,7 +198,7 @@ def fit(
     micro_batch_size = recipe.micro_batch_size or share
     if micro_batch_size == "auto":
         micro_batch_size = largest_that_fits(training, share, limit=micro_batch_limit)
-    step = OptimizerStep(training, micro_batch_size)
+    step, full_px = OptimizerStep(training, micro_batch_size), recipe.image_size_px
     # A checkpoint at an epoch's end holds that epoch's losses.
     at_boundary = training.step == training.epoch * steps_per_epoch
     last_loss = float(training.epoch_log[-1]) if training.step and at_boundary else None
@@ -219,7 +219,12 @@ def fit(
             for batch in islice(batches, epoch_end - first_step):
                 set_learning_rate(training.optimizer, learning_rate(training.step))
                 images, targets = prepare(
-                    recipe, data, batch, step=training.step, total_steps=total_steps
+                    recipe,
+                    data,
+                    batch,
+                    full_px=full_px,
+                    step=training.step,
+                    total_steps=total_steps,
                 )
                 try:
                     loss = step.take(images, targets)

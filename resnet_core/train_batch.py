@@ -16,7 +16,7 @@ from resnet_core.recipe import Recipe
 
 
 def prepare(
-    recipe: Recipe, data: ImageData, batch: Batch, *, step: int, total_steps: int
+    recipe: Recipe, data: ImageData, batch: Batch, *, full_px: int, step: int, total_steps: int
 ) -> tuple[Tensor, Tensor]:
     """Normalise, resize, leave out columns, smooth labels, mix; the order of `resnet_core.methods`.
 
@@ -26,6 +26,7 @@ def prepare(
         recipe: What to do.
         data: For mean and deviation.
         batch: This worker's share, on the device.
+        full_px: The recipe's ``image_size_px``, which takes long to ask for at each step.
         step: Optimizer step, from 0.
         total_steps: Of the whole training.
 
@@ -37,7 +38,7 @@ def prepare(
     images = normalise(
         batch.images, data.mean, data.std, channels_last=recipe.methods.channels_last
     )
-    size = recipe.image_size_px
+    size = full_px
     if methods.progressive_resizing is not None:
         size = size_at(
             methods.progressive_resizing, full_px=size, step=step, total_steps=total_steps

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
@@ -29,18 +29,27 @@ class Ema:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self.smoothing = 2 ** (-update_interval_steps / half_life_steps)
         self._interval = update_interval_steps
+        self._followed: nn.Module | None = None
+        self._floating: tuple[list[Tensor], list[Tensor]] = [], []
+        self._whole: list[tuple[Tensor, Tensor]] = []
 
     @torch.no_grad()
     def update(self, model: nn.Module, completed_steps: int) -> None:
         """Follow the model, if the interval is over."""
         if completed_steps % self._interval != 0:
             return
+        if model is not self._followed:
+            self._follow(model)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            *self._floating, 1 - self.smoothing
+        )
+        for averaged, new in self._whole:
+            averaged.copy_(new)
+
+    def _follow(self, model: nn.Module) -> None:
+        """Keep both models' tensors, which change in place: to look for them takes Python time."""
+        self._followed = model
         new, averaged = model.state_dict(), self.model.state_dict()
         floating = [name for name, value in averaged.items() if value.is_floating_point()]
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-            [averaged[name] for name in floating],
-            [new[name] for name in floating],
-            1 - self.smoothing,
-        )
-        for name in averaged.keys() - floating:
-            averaged[name].copy_(new[name])
+        self._floating = [averaged[name] for name in floating], [new[name] for name in floating]
+        self._whole = [(averaged[name], new[name]) for name in averaged.keys() - floating]

@@ -116,7 +116,12 @@ def _measure(recipe: Recipe, num_workers: int, device: torch.device) -> Timing:
         def take(number: int) -> None:
             at = number * (total_steps - 1) // max(1, timed - 1) if number >= 0 else 0
             images, targets = prepare(
-                recipe, data, next(batches), step=min(at, total_steps - 1), total_steps=total_steps
+                recipe,
+                data,
+                next(batches),
+                full_px=recipe.image_size_px,
+                step=min(at, total_steps - 1),
+                total_steps=total_steps,
             )
             step.take(images, targets)
 
