@@ -20,8 +20,8 @@ Microseconds per step above a bare loop (forward, loss, backward, step): one tin
 {tensors} parameter tensors, the same batches of {batch_size}, one fused SGD, one thread; every side
 in a process of its own beside a bare loop, {rounds} times in turns, {steps} steps each. Loss and
 top-1 are tracked and logged as each side does by default, no checkpoints. The bare loop takes
-{bare} us of CPU time, and `tensor + 1` on the same thread {yardstick} us, which says how
-fast the machine was just then.
+{bare} us of CPU time; `tensor + 1` on the same thread takes
+{yardstick} us, which says how fast the machine was just then.
 
 {main}
 
@@ -79,7 +79,7 @@ def section(result: dict[str, Any]) -> str:
             [_row(name, sides[name]) for name in ordered],
         ),
         asked=ASKED_US,
-        verdict=_verdict(sides),
+        verdict=verdict(sides),
         same=_same(sides),
         depths=_depths(result["depths"]),
         deepest=_deepest(result["depths"][-1]),
@@ -105,10 +105,17 @@ def _row(name: str, answers: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _verdict(sides: dict[str, Any]) -> str:
-    if "fit, training top-1" not in sides:
+def verdict(sides: dict[str, Any]) -> str:
+    """Whether ours costs what was asked; not decided where two bare loops differ by as much."""
+    if not {"bare, again", "fit, training top-1"} <= sides.keys():
         return "not measured"
-    return "met" if above(sides["fit, training top-1"]).median <= ASKED_US else "not met here"
+    noise, ours = above(sides["bare, again"]), above(sides["fit, training top-1"])
+    if max(abs(noise.low), abs(noise.high)) > ASKED_US:
+        return (
+            f"not decided, since a second bare loop comes out at {noise.text()} us: other "
+            "processes have disturbed this run by more than that"
+        )
+    return "met" if ours.median <= ASKED_US else "not met here"
 
 
 def _same(sides: dict[str, Any]) -> str:
@@ -154,7 +161,7 @@ def _images(images: list[dict[str, Any]]) -> tuple[list[int], list[float]]:
 
 
 def picture(result: dict[str, Any], file: Path) -> None:
-    """Draw cost over parameter tensors and over images, both axes logarithmic."""
+    """Draw cost over parameter tensors and over images."""
     figure = make_subplots(cols=2, subplot_titles=("above bare", "fit, the whole step"))
     tensors = [one["tensors"] for one in result["depths"]]
     for name in result["depths"][0]["sides"]:
@@ -165,7 +172,8 @@ def picture(result: dict[str, Any], file: Path) -> None:
     trace = go.Scatter(x=images, y=costs, mode="lines+markers", name="fit, whole step")
     figure.add_trace(trace, row=1, col=2)
     figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log", title="CPU us per step")
+    # Not logarithmic: differences of noisy steps fall below 0 at times.
+    figure.update_yaxes(title="CPU us per step", rangemode="tozero")
     figure.update_xaxes(title="parameter tensors", row=1, col=1)
     figure.update_xaxes(title="training images", row=1, col=2)
     figure.update_layout(template="plotly_white", width=1000, height=420)

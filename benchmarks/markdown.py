@@ -15,4 +15,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def origin(result: dict[str, Any]) -> str:
     """Command, date, hardware and versions of a result, in one paragraph."""
     versions = "".join(f", {name} {text}" for name, text in result["versions"].items())
-    return f"`{result['command']}`: {machine_line(result['machine'])}{versions}."
+    # The machine is described when the result is written.
+    before, _, load = machine_line(result["machine"]).partition("; load average before it began ")
+    return f"`{result['command']}`: {before}{versions}; load average as it ended {load}."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.loop_page import above
+from benchmarks.loop_page import above, verdict
 from benchmarks.loop_task import Clock
 from benchmarks.markdown import table
 from benchmarks.performance import page
@@ -43,6 +43,19 @@ def test_each_side_is_compared_with_the_bare_loop_of_its_own_round():
         {"side": {"cpu": 320.0}, "bare": {"cpu": 300.0}},
     ]
     assert above(rounds).median == 20.0
+
+
+def one_round(cost: float) -> dict[str, dict[str, float]]:
+    return {"side": {"cpu": 500.0 + cost}, "bare": {"cpu": 500.0}}
+
+
+@pytest.mark.parametrize(
+    ("noise", "cost", "expected"),
+    [(3.0, 49.0, "met"), (3.0, 51.0, "not met here"), (80.0, 10.0, "not decided")],
+)
+def test_a_promise_is_not_decided_where_two_bare_loops_differ_by_as_much(noise, cost, expected):
+    sides = {"bare, again": [one_round(noise)], "fit, training top-1": [one_round(cost)]}
+    assert verdict(sides).startswith(expected)
 
 
 def test_a_clock_that_missed_a_step_gives_no_figure():
