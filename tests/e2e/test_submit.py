@@ -30,7 +30,7 @@ def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_proc
     # What a user of the cluster has: the token, and the address of the dashboard.
     home.ray = {"RAY_AUTH_TOKEN": two_nodes.ray["RAY_AUTH_TOKEN"]}
     storage = home.path / "shared"
-    there = ["--set", f"storage.path={storage}", "--set", "max_duration=16ep"]
+    there = ["--set", f"storage.path={storage}", "--set", "max_duration=30ep"]
     there += ["--set", f"tracking.uri=sqlite:///{home.path / 'mlflow.db'}"]
     command = ["submit", home.write(SWEEP), *there, "--address", two_nodes.dashboard]
 
@@ -41,7 +41,7 @@ def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_proc
     assert (first, second) == (
         f"job        {job}\n", f"dashboard  {two_nodes.dashboard}/#/jobs/{job}\n",
     )  # fmt: skip
-    assert any("t0001: epoch 2/16" in line for line in process.stdout)
+    assert any("t0001: epoch 2/30" in line for line in process.stdout)
     _, err = home.run(*command, status=3)
     assert f"e2e runs already, as job {job}; watch it with: ray job logs --follow" in err
     home.run("cancel", "e2e", "--address", two_nodes.dashboard)
@@ -52,19 +52,19 @@ def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_proc
     assert_given_back(two_nodes)
     before = {trial: home.epochs(run) for trial, run in home.runs().items()}
     assert max(map(len, before.values())) >= 2
-    assert max(map(len, before.values())) < 16
+    assert max(map(len, before.values())) < 30
 
     out, err = home.run(*command, "--follow", "-o", "json")
     assert "packing" in err
     assert json.loads(out.splitlines()[0])["storage"] == str(storage)
     assert "Best: t000" in err  # the log; stdout is the data
-    whole = [float(epoch) for epoch in range(1, 17)]
+    whole = [float(epoch) for epoch in range(1, 31)]
     assert [home.epochs(run) for run in home.runs().values()] == [whole, whole]
     assert {run.info.status for run in home.runs().values()} == {"FINISHED"}
     assert_given_back(two_nodes)
 
     out, _ = home.run("best", "e2e", "--storage", storage, "-o", "json")
-    assert json.loads(out)["trial"]["epochs"] == 16
+    assert json.loads(out)["trial"]["epochs"] == 30
     home.run("cancel", "e2e", "--address", two_nodes.dashboard, status=6)
 
 
