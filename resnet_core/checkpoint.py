@@ -10,14 +10,13 @@ needs saving: training resumed from a checkpoint ends where it would have ended.
 """
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-from resnet_core.durable import make_folder, sync_file, sync_folder
+from resnet_core.durable import make_folder, sync_file, sync_folder, temporary_name
 from resnet_core.manifest import MANIFEST, CorruptCheckpoint, Manifest, put_back, verify_checkpoint
 
 
@@ -48,7 +47,7 @@ def save_checkpoint(
         OSError: If it cannot be written; nothing half-written stays behind.
     """
     make_folder(folder.parent)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary = temporary_name(folder)
     replaced = put_back(folder)
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a writer that was killed
         shutil.rmtree(leftover, ignore_errors=True)

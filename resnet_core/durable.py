@@ -1,6 +1,8 @@
 """Files and folders that outlast a loss of power, and are whole or not there; needs no torch."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,8 +31,28 @@ def make_folder(folder: Path) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where this process writes a file before it gets its name."""
+    """Where this process writes a file or a folder before it gets its name."""
     return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of another in one step, on the disk, at the end.
+
+    Raises:
+        OSError: If it cannot be written; nothing half-written stays behind, nor does it if the
+            block raises.
+    """
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            sync_file(file)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -39,13 +61,5 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written; nothing half-written stays behind.
     """
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            sync_file(file)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with replacing(path) as file:
+        file.write(content)

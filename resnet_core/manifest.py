@@ -91,7 +91,7 @@ def verify_checkpoint(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     for name, digest in manifest.sha256.items():
         try:
-            found = _sha256(folder / name)
+            found = file_sha256(folder / name)
         except OSError as error:
             raise CorruptCheckpoint(f"{folder / name}: {error.strerror}") from error
         if found != digest:
@@ -155,6 +155,7 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """Of what is in it, in hex."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sweeps import driver_lock
 from sweeps.interrupts import Interrupts
-from sweeps.mirror import fetch, publish, remove
+from sweeps.mirror import changed_ns, fetch, publish, remove, try_to_remove
 from sweeps.storage import SweepFolder
 
 LOOK_SECONDS = 1.0
@@ -28,12 +28,12 @@ def forget(folder: SweepFolder) -> None:
 
 def forget_earlier(folder: SweepFolder) -> None:
     """Take back what an earlier driver was asked, as the one that holds the sweep's lock."""
-    asked, held = folder.path / _FILE_NAME, folder.path / driver_lock.NAME
-    with suppress(FileNotFoundError):  # nobody asked; or the lock is no file
-        # Clocks of file systems tick every few milliseconds.
-        if asked.stat().st_mtime_ns >= held.stat().st_mtime_ns:
-            return
-    forget(folder)
+    asked, held = (
+        changed_ns(folder.path / name) for name in (_FILE_NAME, driver_lock.NAME)
+    )  # fmt: skip
+    # Clocks of file systems tick every few milliseconds, those of object stores every second.
+    if asked is not None and (held is None or asked < held):
+        forget(folder)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def watching(folder: SweepFolder, interrupts: Interrupts) -> Iterator[None]:
     finally:
         done.set()
         watcher.join()
-        forget(folder)
+        try_to_remove(file)
 
 
 def put_back_to_pending(folder: SweepFolder) -> None:

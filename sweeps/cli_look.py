@@ -48,7 +48,9 @@ Side = Annotated[str, typer.Argument(help="A sweep, or a trial as digits/t0007."
 def list_sweeps(storage: Storage = None, output: OutputOption = Output.TABLE) -> None:
     """List the sweeps of a storage, the newest first."""
     found: list[Overview] = []
-    for folder in all_sweeps(storage_root(storage)):
+    with errors_to_status():
+        folders = all_sweeps(storage_root(storage))
+    for folder in folders:
         try:
             found.append(read_overview(folder, load_sweep(folder.sweep_file)))
         except (InvalidFile, OSError, ValueError, TypeError, LookupError) as error:

@@ -18,6 +18,7 @@ from sweeps.driver_lock import NoLocks
 from sweeps.home import storage_root
 from sweeps.loading import load_sweep
 from sweeps.names import InvalidName
+from sweeps.object_store import BadAddress, StoreFailed
 from sweeps.profile import load_profile
 from sweeps.spec import Sweep
 from sweeps.storage import SweepBusy, SweepFolder, SweepNotFound, TrialNotFound
@@ -65,11 +66,11 @@ def errors_to_status() -> Iterator[None]:
 
     try:
         yield
-    except (InvalidFile, InvalidName, CannotTrain) as error:
+    except (InvalidFile, InvalidName, CannotTrain, BadAddress) as error:
         leave(INVALID, str(error))
     except (SweepNotFound, TrialNotFound) as error:
         leave(NOT_FOUND, str(error))
-    except (SweepBusy, NoLocks, NothingToDo) as error:
+    except (SweepBusy, NoLocks, NothingToDo, StoreFailed) as error:
         leave(REFUSED, str(error))
 
 

@@ -53,10 +53,10 @@ def card(
     from sweeps.figures.found import read_found
     from sweeps.page.card import card_markdown, card_rows
 
-    root = storage_root(storage)
     founds = []
-    for name in names or [folder.name for folder in all_sweeps(root)]:
-        with errors_to_status():
+    with errors_to_status():
+        root = storage_root(storage)
+        for name in names or [folder.name for folder in all_sweeps(root)]:
             sweep, folder = open_sweep(name, storage)
             founds.append(read_found(folder, sweep))
     rows = card_rows(founds)

@@ -224,7 +224,7 @@ def _tune(
     search = SweepSearch(agenda)
     searcher, scheduler, concurrent = build_tuning(sweep, folder, search, agenda, rules, slots)
     scratch = folder.path / ".ray"  # Ray wants a place on shared storage; nothing in it is kept
-    mirror.remove(scratch)  # of a driver that was killed
+    mirror.try_to_remove(scratch)  # of a driver that was killed
     stopping = spec.early_stopping
     gang = GangConfig(
         exchange=exchange,
@@ -281,7 +281,7 @@ def _tune(
     finally:
         interrupts.exchange = None
         remove_abandoned_gangs(exchange)
-        mirror.remove(scratch)
+        mirror.try_to_remove(scratch)
     if recorder.error is not None:
         raise recorder.error
     return agenda.closed or "all trials"

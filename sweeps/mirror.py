@@ -87,10 +87,20 @@ def publish(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, here and there, as well as that goes."""
+    """Remove a file, or a folder as well as that goes, here and there.
+
+    Raises:
+        OSError: If the file, or what lies in the object store, cannot be removed.
+    """
     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     if (mirror := _of(path)) is not None:
         mirror.withdraw(mirror.name_of(path))
+
+
+def try_to_remove(path: Path) -> None:
+    """The same of what nobody misses, and whoever comes next can remove."""
+    with suppress(OSError):
+        remove(path)
 
 
 def forget(path: Path) -> None:
@@ -110,6 +120,16 @@ def store_of(path: Path) -> tuple[ObjectStore, str] | None:
     """The object store behind a path, and the name there; None of an ordinary one."""
     mirror = _of(path)
     return None if mirror is None else (mirror.store, mirror.name_of(path))
+
+
+def changed_ns(path: Path) -> int | None:
+    """When a file was written last, by the clock of where it lies; None if there is none."""
+    shared = store_of(path)
+    if shared is None:
+        return path.stat().st_mtime_ns if path.exists() else None
+    store, name = shared
+    found = store.look(name)
+    return None if found is None else found.changed_ns
 
 
 class Mirror:

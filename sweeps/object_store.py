@@ -4,7 +4,8 @@ Through pyarrow, which Ray brings along; it takes credentials from the environme
 role, or the files of the store's own tools, never from a sweep file.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ SCHEMES = ("s3", "gs")
 
 class BadAddress(ValueError):
     """An address that names no place in an object store."""
+
+
+class StoreFailed(OSError):
+    """A store that is out of reach, or refuses; says which and why."""
 
 
 def is_address(text: str) -> bool:
@@ -71,13 +76,14 @@ class Object:
 class ObjectStore:
     """A folder of an object store.
 
-    Every method raises OSError if the store is out of reach or refuses.
+    Every method raises `StoreFailed` if the store is out of reach or refuses.
 
     Args:
         address: Of the folder.
 
     Raises:
         BadAddress: If pyarrow cannot make anything of it.
+        StoreFailed: If it has to ask where the bucket lies, and gets no answer.
     """
 
     def __init__(self, address: str) -> None:
@@ -87,7 +93,8 @@ class ObjectStore:
         self.address = check_address(address)
         self._local = fs.LocalFileSystem()
         try:
-            self._store, self._root = fs.FileSystem.from_uri(address)
+            with self._told():
+                self._store, self._root = fs.FileSystem.from_uri(address)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise BadAddress(f"{address}: {error}") from error
 
@@ -96,15 +103,17 @@ class ObjectStore:
         from pyarrow import fs
 
         folder = self._path(below)
-        found = self._store.get_file_info(
-            fs.FileSelector(folder, recursive=True, allow_not_found=True)
-        )
+        with self._told():
+            found = self._store.get_file_info(
+                fs.FileSelector(folder, recursive=True, allow_not_found=True)
+            )
         objects = [self._object(info) for info in found if info.is_file]
         return sorted(objects, key=lambda one: one.name)
 
     def look(self, name: str) -> Object | None:
         """One object; None if there is none."""
-        (info,) = self._store.get_file_info([self._path(name)])
+        with self._told():
+            (info,) = self._store.get_file_info([self._path(name)])
         return self._object(info) if info.is_file else None
 
     def download(self, name: str, target: Path) -> None:
@@ -118,28 +127,39 @@ class ObjectStore:
     def read(self, name: str) -> bytes | None:
         """What is in an object; None if there is none."""
         try:
-            with self._store.open_input_stream(self._path(name)) as stream:
+            with self._told(), self._store.open_input_stream(self._path(name)) as stream:
                 return stream.read()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, content: bytes) -> None:
         """Replace an object."""
-        with self._store.open_output_stream(self._path(name)) as stream:
+        with self._told(), self._store.open_output_stream(self._path(name)) as stream:
             stream.write(content)
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._told():
             self._store.delete_file(self._path(name))
 
     def _copy(self, source: Any, target: Any, at: Any, to: Any) -> None:
         from pyarrow import fs
 
-        fs.copy_files(
-            str(source), str(target), source_filesystem=at, destination_filesystem=to,
-            use_threads=False,
-        )  # fmt: skip
+        with self._told():
+            fs.copy_files(
+                str(source), str(target), source_filesystem=at, destination_filesystem=to,
+                use_threads=False,
+            )  # fmt: skip
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            why = next(iter(str(error).splitlines()), type(error).__name__)
+            raise StoreFailed(f"{self.address}: {why}") from error
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from sweeps.assignment import Assignment
 from sweeps.display import Display
 from sweeps.failures import all_fail_alike, consequence
 from sweeps.memory import Memory
-from sweeps.mirror import fetch, remove
+from sweeps.mirror import fetch, try_to_remove
 from sweeps.record import TrialRecord
 from sweeps.search import SweepSearch
 from sweeps.spec import Sweep
@@ -158,8 +157,7 @@ class Recorder(tune.Callback):
             self._memory.curves[record.index][assignment.rung] = value
             record = self._close(trial, value, status="paused", rungs=rungs)
             # A longer schedule begins afresh, so nobody will go on from these.
-            with suppress(OSError):
-                remove(assignment.folder / "checkpoints")
+            try_to_remove(assignment.folder / "checkpoints")
         elif result["finished"]:
             costs = {**record.costs, "training_seconds": float(result["elapsed_seconds"])}
             record = self._close(trial, status="completed", costs=costs)

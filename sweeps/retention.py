@@ -6,11 +6,10 @@ has failed keeps its checkpoints, as it may go on; so do confirmations, which ar
 
 import math
 import time
-from contextlib import suppress
 
 from sweeps.answer.pareto import pareto_front
 from sweeps.memory import Memory
-from sweeps.mirror import remove
+from sweeps.mirror import try_to_remove
 from sweeps.population.config import Pb2Config, PbtConfig
 from sweeps.record import TrialRecord
 from sweeps.sections import Mode
@@ -43,8 +42,7 @@ def prune(sweep: Sweep, folder: SweepFolder, memory: Memory, *, is_over: bool) -
     for record in memory.records.values():
         if record.index not in kept and _has_settled(record, is_over=is_over):
             # What cannot be removed now is tried again when the next trial ends.
-            with suppress(OSError):
-                remove(folder.trial_folder(record) / "checkpoints")
+            try_to_remove(folder.trial_folder(record) / "checkpoints")
 
 
 def _has_settled(record: TrialRecord, *, is_over: bool) -> bool:

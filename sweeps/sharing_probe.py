@@ -6,6 +6,7 @@ kernels are chosen and compiled, waits until all have come so far, and counts im
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -59,17 +60,18 @@ def _together(recipe: Path, count: int, device: str, seconds: float) -> float | 
             )
             for _ in range(count)
         ]
+        too_long = threading.Timer(_LONGEST_SECONDS, _kill, [processes])
+        too_long.start()
         try:
             for process in processes:
                 assert process.stdout is not None
                 process.stdout.readline()  # ready, or ended
             for process in processes:
                 _say(process, "go\n")
-            told = [process.communicate(timeout=_LONGEST_SECONDS)[0] for process in processes]
+            told = [process.communicate()[0] for process in processes]
         finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+            too_long.cancel()
+            _kill(processes)
         errors.seek(0)
         said = errors.read()
     statuses = {process.returncode for process in processes}
@@ -78,6 +80,12 @@ def _together(recipe: Path, count: int, device: str, seconds: float) -> float | 
     if statuses != {0}:
         raise CannotMeasure(f"training the recipe {count} times at once: {last_line(said)}")
     return sum(float(rate) for rate in told)
+
+
+def _kill(processes: "list[subprocess.Popen[str]]") -> None:
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def _say(process: "subprocess.Popen[str]", text: str) -> None:

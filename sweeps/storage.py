@@ -23,7 +23,6 @@ what lies here is this process's copy of them (`mirror.py`).
 """
 
 import json
-import os
 import shutil
 from collections.abc import Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -32,6 +31,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from resnet_core.durable import write_durably
 from sweeps import driver_lock, lease, mirror
 from sweeps.names import check_name
 from sweeps.record import SweepState, TrialRecord
@@ -260,14 +260,5 @@ def read_data_file(training_folder: Path) -> dict[str, Any] | None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace the file by ``text`` in one step: one or the other outlives a loss of power."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:  # a full disk
-        temporary.unlink(missing_ok=True)
-        raise
+    write_durably(path, text.encode())
     mirror.publish(path)

@@ -10,9 +10,7 @@ process reads for itself costs each one as much again.
 Where the test split is what is validated on there are no files of validation.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -20,6 +18,8 @@ import numpy as np
 import torch
 
 from resnet_core.data.dataset import Split
+from resnet_core.durable import temporary_name
+from resnet_core.manifest import file_sha256
 
 _NAMES = ("train", "validation", "test")
 _PARTS = ("images", "labels")
@@ -54,7 +54,7 @@ def write_splits(folder: Path, splits: Splits) -> None:
     Raises:
         OSError: If they cannot be written; nothing half-written is left.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary = temporary_name(folder)
     try:
         temporary.mkdir()
         _, validation, test = splits
@@ -65,7 +65,7 @@ def write_splits(folder: Path, splits: Splits) -> None:
             for part in _PARTS:
                 file = temporary / _file(name, part)
                 np.save(file, getattr(split, part).numpy())
-                digests[file.name] = _sha256(file)
+                digests[file.name] = file_sha256(file)
         (temporary / _MANIFEST).write_text(json.dumps(digests))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
@@ -78,12 +78,7 @@ def _file(split: str, part: str) -> str:
 
 
 def _map(file: Path, digest: str) -> np.ndarray:
-    if _sha256(file) != digest:
+    if file_sha256(file) != digest:
         raise ValueError(f"{file} is damaged")
     # Copy-on-write, or torch warns that somebody might write to it.
     return np.load(file, mmap_mode="c")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 import uuid
 
 from sweeps.doctor.finding import Finding, ok, problem
-from sweeps.object_store import ObjectStore
+from sweeps.object_store import ObjectStore, StoreFailed
 
 PROBE = ".sweeps-doctor-"
 """What the names of objects begin with that are gone at the end of a check."""
@@ -19,8 +19,8 @@ def check_object_store(store: ObjectStore) -> Finding:
     name = f"{PROBE}{uuid.uuid4().hex}"
     try:
         wrong = _try_out(store, name)
-    except OSError as error:
-        wrong = next(iter(str(error).splitlines()), type(error).__name__)
+    except StoreFailed as error:
+        return problem("storage", str(error), _FIX)
     if wrong:
         return problem("storage", f"{store.address}: {wrong}", _FIX)
     return ok("storage", f"{store.address}: writes, replaces, lists and removes as it should")

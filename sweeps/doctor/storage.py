@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from resnet_core.durable import sync_file, sync_folder
 from sweeps import driver_lock
 from sweeps.doctor.finding import Finding, ok, problem, warning
 from sweeps.spec import Sweep
@@ -51,11 +52,10 @@ def _try_out(probe: Path) -> str | None:
     new.mkdir()
     with (new / "model.pt").open("wb") as file:
         file.write(b"weights")
-        file.flush()
-        os.fsync(file.fileno())
-    _flush(new)
+        sync_file(file)
+    sync_folder(new)
     new.rename(final)
-    _flush(probe)
+    sync_folder(probe)
     for name, text in (("state.json", "old"), (".state.json", "new")):
         (probe / name).write_text(text)
     (probe / ".state.json").replace(probe / "state.json")
@@ -64,14 +64,6 @@ def _try_out(probe: Path) -> str | None:
     ).read_text() != "new":
         return "what was renamed does not read back"
     return _try_lock(probe)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _try_lock(folder: Path) -> str | None:

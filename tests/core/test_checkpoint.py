@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_core import checkpoint
 from resnet_core.checkpoint import load_checkpoint, save_checkpoint
 from resnet_core.manifest import (
     CorruptCheckpoint,
@@ -89,7 +88,7 @@ def break_writing(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
         raise OSError(28, "No space left on device")
 
     if what != "second state file":
-        monkeypatch.setattr({"manifest": json, "sync": checkpoint.os}[what],
+        monkeypatch.setattr({"manifest": json, "sync": os}[what],
                             {"manifest": "dumps", "sync": "fsync"}[what], full)  # fmt: skip
         return
     write = torch.save

@@ -106,8 +106,8 @@ def test_without_the_digests_a_flipped_bit_is_not_noticed_and_the_end_is_another
     newest = folder / f"ep{NUM_EPOCHS - 1:04d}"
     stated = {newest / name: sha256 for name, sha256 in verify_checkpoint(newest).sha256.items()}
     turn_a_weight_around(newest, moments)
-    check = manifest._sha256
-    monkeypatch.setattr(manifest, "_sha256", lambda file: stated.get(file) or check(file))
+    check = manifest.file_sha256
+    monkeypatch.setattr(manifest, "file_sha256", lambda file: stated.get(file) or check(file))
     with pytest.raises(AssertionError, match="Tensor-likes are not equal"):
         go_on(folder, undisturbed, Outcome(), pytest.fail)
 

@@ -75,7 +75,7 @@ def changed(content: bytes, change: Change) -> bytes:
 
 def put_digests_right(folder: Path, about: manifest.Manifest) -> None:
     """What an attacker does who knows the format."""
-    sha256 = {name: manifest._sha256(folder / name) for name in about.sha256}
+    sha256 = {name: manifest.file_sha256(folder / name) for name in about.sha256}
     (folder / "manifest.json").write_text(replace(about, sha256=sha256).to_json())
 
 

@@ -1,7 +1,9 @@
 """Addresses, and objects in a real S3 protocol's server."""
 
 import pytest
+from typer.testing import CliRunner
 
+from sweeps.cli import app
 from sweeps.doctor.object_storage import check_object_store
 from sweeps.object_store import BadAddress, ObjectStore, check_address, join
 from tests.object_storage import s3_folder
@@ -29,6 +31,23 @@ def test_an_address_is_what_it_was(address):
 def test_what_lies_below_an_address_keeps_its_options():
     assert join("s3://b/a?region=x", "t/1") == "s3://b/a/t/1?region=x"
     assert join("s3://b/a/", "") == "s3://b/a"
+
+
+@pytest.mark.parametrize("command", [["ls"], ["card"], ["status", "digits"], ["report", "digits"]])
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("ftp://host/x", 2, "ftp:// is no object store that is known; write s3:// or gs://"),
+        ("s3://bucket", 2, "name a bucket and a folder in it, as s3://bucket/sweeps"),
+        ("s3://b/x?colour=1&region=us-east-1", 2, "Unexpected query parameter in S3 URI: 'colour'"),
+        ("s3://b/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1", 3, "127.0.0.1:9"),
+    ],
+)
+def test_a_storage_that_cannot_be_read_is_told_in_one_line(command, address, status, words):
+    done = CliRunner().invoke(app, [*command, "--storage", address])
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_options_that_pyarrow_does_not_know_are_told():

@@ -6,7 +6,7 @@ kill believes as soon as the file's digest is the note's.
 
 import json
 from dataclasses import asdict, dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from resnet_core.data.dataset import BadImage
 from resnet_core.data.decode import read_with_size
 from resnet_core.data.folder import FolderImages
 from resnet_core.data.packed.layout import Layout, Shard
-from resnet_core.durable import sync_file, sync_folder, temporary_name, write_durably
+from resnet_core.durable import replacing, write_durably
+from resnet_core.manifest import file_sha256
 
 NOTES = ".packing"
 """Folder of the notes, there until packing has ended."""
@@ -94,39 +95,25 @@ def record_of(image: Image.Image, layout: Layout) -> bytes:
     return luma.tobytes() + chroma.tobytes()
 
 
-def file_sha256(path: Path) -> str:
-    """In hex."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
-
-
 def _write(job: ShardJob, source: str) -> PackedShard:
-    path, digest = job.folder / job.file, sha256()
-    temporary = temporary_name(path)
+    digest = sha256()
     sizes, skipped = [], []
-    try:
-        with temporary.open("wb") as file:
-            for index, label in enumerate(job.images.labels.tolist()):
-                try:
-                    # Twice the record's side leaves the resizing enough to average over.
-                    image, size = read_with_size(
-                        job.images.path(index), least_px=2 * job.layout.size_px
-                    )
-                except BadImage as error:
-                    if not job.skip_bad_images:
-                        raise
-                    skipped.append(error.name)
-                    continue
-                record = record_of(image, job.layout)
-                digest.update(record)
-                file.write(record)
-                sizes.append([*size, label])
-            sync_file(file)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with replacing(job.folder / job.file) as file:
+        for index, label in enumerate(job.images.labels.tolist()):
+            try:
+                # Twice the record's side leaves the resizing enough to average over.
+                image, size = read_with_size(
+                    job.images.path(index), least_px=2 * job.layout.size_px
+                )
+            except BadImage as error:
+                if not job.skip_bad_images:
+                    raise
+                skipped.append(error.name)
+                continue
+            record = record_of(image, job.layout)
+            digest.update(record)
+            file.write(record)
+            sizes.append([*size, label])
     return PackedShard(Shard(job.file, len(sizes), digest.hexdigest()), sizes, skipped, source)
 
 

@@ -12,7 +12,7 @@ from resnet_core.data.packed.layout import (
     read_pack_manifest,
     sizes_file,
 )
-from resnet_core.data.packed.shard import file_sha256
+from resnet_core.manifest import file_sha256
 
 
 def verify_packed(
