@@ -26,10 +26,7 @@ from benchmarks.loop_worker import PACKAGES, SIDES
 from benchmarks.results import write_result
 
 ROUNDS, GROWTH_ROUNDS = 9, 3
-DEPTHS = (1, 4, 12, 36)
 NUM_IMAGES = (3_000, 30_000, 300_000)
-GROWING = ("fit", "by hand, on the device", "Lightning Fabric", "Accelerate",
-           "Hugging Face Trainer", "Lightning Trainer")  # fmt: skip
 
 Answers = dict[str, list[dict[str, Any]]]
 
@@ -85,20 +82,12 @@ def take_turns(sides: dict[str, Side], task: Task, rounds: int) -> Answers:
 
 
 def measure(names: list[str], rounds: int, growth_rounds: int, task: Task) -> dict[str, Any]:
-    """Every side; then some with deeper models, and ours with more images."""
+    """Every side; then ours with more images."""
     with ExitStack() as stack:
         sides = {name: stack.enter_context(side_process(name)) for name in names}
         take_turns(sides, task, 1)  # imports and first calls
         found: dict[str, Any] = {"task": asdict(task), "sides": take_turns(sides, task, rounds)}
-        growing = {name: sides[name] for name in GROWING if name in sides}
         steps, warmup = task.steps // 2, task.warmup_steps // 2
-        found["depths"] = [
-            {
-                "tensors": len(list(deeper.model().parameters())),
-                "sides": take_turns(growing, deeper, growth_rounds),
-            }
-            for deeper in (Task(steps, warmup, depth) for depth in DEPTHS)
-        ]
         ours = {name: side for name, side in sides.items() if name == "fit"}
         found["images"] = [
             {"images": count, "sides": take_turns(ours, Task(steps, warmup, num_train=count),

@@ -76,7 +76,7 @@ def _fit(one: Training, prepare: Any) -> float:
     task = one.task
 
     def build(*_: Any) -> nn.Module:
-        model = TinyNet(task.depth)  # fit has set the seed
+        model = TinyNet()  # fit has set the seed
         if prepare is not None:
             prepare(model)
         return model

@@ -1,13 +1,10 @@
 """The part of docs/performance.md on training loops, from what `benchmarks.loop` has measured."""
 
-from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
+from benchmarks.loop_task import Task
 from benchmarks.markdown import origin, table
-from benchmarks.scale_fit import exponent, slope
+from benchmarks.scale_fit import exponent
 from benchmarks.spread import Spread, spread
 
 ASKED_US, STEP_US = 50, 5000
@@ -35,15 +32,6 @@ with loss, top-1 and logging; {verdict}. {same}
 
 ### Growth
 
-![Growth of the loops' cost](performance_loop.png)
-
-CPU microseconds per step above bare, with deeper models; exponent of a power law, 0: the same for
-every model; and what each further parameter tensor adds.
-
-{depths}
-
-{deepest}
-
 The same step of `fit`, whole, with more training images: exponent {images_exponent:.3f}.
 
 {images}
@@ -65,7 +53,7 @@ def section(result: dict[str, Any]) -> str:
     bare = spread([one["bare"]["cpu"] for answers in sides.values() for one in answers])
     ordered = sorted(sides, key=lambda name: above(sides[name]).median)
     return _TEXT.format(
-        tensors=result["depths"][0]["tensors"],
+        tensors=len(list(Task().model().parameters())),
         batch_size=task["batch_size"],
         rounds=len(next(iter(sides.values()))),
         steps=task["steps"] - task["warmup_steps"],
@@ -81,8 +69,6 @@ def section(result: dict[str, Any]) -> str:
         asked=ASKED_US,
         verdict=verdict(sides),
         same=_same(sides),
-        depths=_depths(result["depths"]),
-        deepest=_deepest(result["depths"][-1]),
         images_exponent=exponent(*_images(result["images"])),
         images=table(
             ["images", "CPU us per step"],
@@ -112,8 +98,8 @@ def verdict(sides: dict[str, Any]) -> str:
     noise, ours = above(sides["bare, again"]), above(sides["fit, training top-1"])
     if max(abs(noise.low), abs(noise.high)) > ASKED_US:
         return (
-            f"not decided, since a second bare loop comes out at {noise.text()} us: other "
-            "processes have disturbed this run by more than that"
+            f"not decided, since a second bare loop comes out at {noise.text()} us: what else "
+            "the machine does has disturbed this run by more than that"
         )
     return "met" if ours.median <= ASKED_US else "not met here"
 
@@ -126,55 +112,9 @@ def _same(sides: dict[str, Any]) -> str:
     return f"The sides' mean losses lie within {apart:.1g} of one another."
 
 
-def _depths(depths: list[dict[str, Any]]) -> str:
-    tensors = [one["tensors"] for one in depths]
-    rows = []
-    for name in depths[0]["sides"]:
-        costs = [above(one["sides"][name]).median for one in depths]
-        grows = f"{exponent(tensors, costs):.2f}" if min(costs) > 0 else "none: below 0 at times"
-        rows.append(
-            [name, *(f"{cost:.0f}" for cost in costs), grows, f"{slope(tensors, costs):.2f}"]
-        )
-    return table(["loop", *(f"{n} tensors" for n in tensors), "exponent", "us per tensor"], rows)
-
-
-def _deepest(deepest: dict[str, Any]) -> str:
-    """Measured ratios at the longest step, beside those that are computed."""
-    ratios = {
-        name: spread([one["bare"]["cpu"] / one["side"]["cpu"] for one in answers])
-        for name, answers in deepest["sides"].items()
-    }
-    bare = spread([one["bare"]["cpu"] for answers in deepest["sides"].values() for one in answers])
-    texts = ", ".join(f"{name} {ratio.text(3)}" for name, ratio in ratios.items())
-    return (
-        f"Speed against bare with {deepest['tensors']} tensors, a step of {bare.median:.0f} us: "
-        f"{texts}."
-    )
-
-
 def _images(images: list[dict[str, Any]]) -> tuple[list[int], list[float]]:
     costs = [
         spread([one["side"]["cpu"] for one in each["sides"].get("fit", ())]).median
         for each in images
     ]
     return [each["images"] for each in images], costs
-
-
-def picture(result: dict[str, Any], file: Path) -> None:
-    """Draw cost over parameter tensors and over images."""
-    figure = make_subplots(cols=2, subplot_titles=("above bare", "fit, the whole step"))
-    tensors = [one["tensors"] for one in result["depths"]]
-    for name in result["depths"][0]["sides"]:
-        costs = [above(one["sides"][name]).median for one in result["depths"]]
-        trace = go.Scatter(x=tensors, y=costs, mode="lines+markers", name=name)
-        figure.add_trace(trace, row=1, col=1)
-    images, costs = _images(result["images"])
-    trace = go.Scatter(x=images, y=costs, mode="lines+markers", name="fit, whole step")
-    figure.add_trace(trace, row=1, col=2)
-    figure.update_xaxes(type="log")
-    # Not logarithmic: differences of noisy steps fall below 0 at times.
-    figure.update_yaxes(title="CPU us per step", rangemode="tozero")
-    figure.update_xaxes(title="parameter tensors", row=1, col=1)
-    figure.update_xaxes(title="training images", row=1, col=2)
-    figure.update_layout(template="plotly_white", width=1000, height=420)
-    figure.write_image(file, scale=1.5)

@@ -25,25 +25,21 @@ from resnet_core.random_streams import Stream, global_seed, torch_generator
 
 NUM_CLASSES, IMAGE_SIZE_PX, CHANNELS, SEED = 10, 8, 8, 17
 LEARNING_RATE, MOMENTUM = 0.01, 0.9
-LOG_EVERY_STEPS = (
-    50  # of timm's script and of Lightning; those who have a default of their own keep it
-)
+LOG_EVERY_STEPS = 50
+"""Of timm's script and of Lightning; those who have a default of their own keep it."""
 
 
 class TinyNet(ResNetClassifier):
-    """Stem, ``depth`` layers of convolution, batch norm and ReLU, and the head."""
+    """Stem, a layer of convolution, batch norm and ReLU, and the head."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.config = ModelConfig(name="resnet_20", num_classes=NUM_CLASSES)
         self.conv1 = nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(2)
-        layers: list[nn.Module] = []
-        for _ in range(depth):
-            convolution = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
-            layers += [convolution, nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True)]
-        self.layer1 = nn.Sequential(*layers)
+        convolution = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
+        self.layer1 = nn.Sequential(convolution, nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True))
         self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(CHANNELS, NUM_CLASSES)
 
 
@@ -54,14 +50,12 @@ class Task:
     Attributes:
         steps: Optimizer steps, all in one epoch.
         warmup_steps: Of these, before the clock starts.
-        depth: Of `TinyNet`.
         batch_size: Images of a step.
         num_train: Images of the data set; None is what the steps need.
     """
 
     steps: int = 600
     warmup_steps: int = 100
-    depth: int = 1
     batch_size: int = 8
     num_train: int | None = None
 
@@ -92,7 +86,7 @@ class Task:
     def model(self) -> TinyNet:
         """With the weights that the seed gives, in training mode."""
         with global_seed(SEED):
-            return TinyNet(self.depth)
+            return TinyNet()
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """What `resnet_core.optimizer` builds, fused as there."""

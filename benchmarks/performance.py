@@ -22,7 +22,6 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "gpu": gpu_page.section,
 }
 """Name of a result -> its text."""
-PICTURES: dict[str, Callable[[dict[str, Any], Path], None]] = {"loop": loop_page.picture}
 TARGETS = {"loop": "bench-loop", "defaults": "bench-defaults", "gpu": "bench-gpu"}
 
 _HEAD = """\
@@ -45,16 +44,13 @@ def page(folder: Path | None = None) -> str:
 
 
 def main() -> None:
-    """Write the page and its figures."""
+    """Write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--results", type=Path, help="folder of the results; by default .bench")
     parser.add_argument("--into", type=Path, default=DOCS, help="folder of the page")
     args = parser.parse_args()
     args.into.mkdir(parents=True, exist_ok=True)
     (args.into / "performance.md").write_text(page(args.results))
-    for name, picture in PICTURES.items():
-        if result := read_result(name, args.results):
-            picture(result, args.into / f"performance_{name}.png")
     print(args.into / "performance.md")
 
 

@@ -6,7 +6,7 @@ from benchmarks.loop_page import above, verdict
 from benchmarks.loop_task import Clock
 from benchmarks.markdown import table
 from benchmarks.performance import page
-from benchmarks.scale_fit import exponent, slope
+from benchmarks.scale_fit import exponent
 from benchmarks.spread import spread
 
 
@@ -15,10 +15,6 @@ def test_the_exponent_is_that_of_the_power_law(power, factor):
     sizes = [1, 4, 16, 64]
     costs = [factor * size**power for size in sizes]
     assert exponent(sizes, costs) == pytest.approx(power, abs=1e-12)
-
-
-def test_the_slope_is_what_each_further_one_adds():
-    assert slope([1, 2, 5], [10, 13, 22]) == pytest.approx(3)
 
 
 def test_the_spread_of_five_values_is_its_quartiles():
