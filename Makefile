@@ -4,11 +4,11 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-setup bench-loop bench-defaults bench-gpu bench-sweep-short bench-page bench-start bench-sweep bench-search bench-report bench-scale bench-feed ui clean
+.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-setup bench-loop bench-defaults bench-grouped bench-gpu bench-sweep-short bench-page bench-start bench-sweep bench-search bench-report bench-scale bench-feed ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
-	@echo "make test-long    run those that take minutes each"
+	@echo "make test-long    run those that take long"
 	@echo "make faults       break everything at random moments, and print what that cost"
 	@echo "make fuzz         feed made-up files to whatever reads files"
 	@echo "make check        ruff, pyright, import rules"
@@ -32,18 +32,19 @@ sweep: setup
 	$(BIN)/python -m sweeps run $(SWEEP)
 
 # The end-to-end tests mostly wait for processes to start, so the others run beside them; nicer than
-# Ray's workers, which have 15, or those would be waited for all the longer.
+# Ray's workers, which have 15, or those would be waited for all the longer; on one thread each, since
+# two wait for each other where the second core is taken.
 WITH_RAY := tests/e2e tests/faults/processes
 QUICK := --fault-seed 17 -m "(not faults or faults_in_ci) and not fuzz and not long"
 test: setup
-	@log=$$(mktemp); nice -n 19 $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
 	$(BIN)/python -m pytest --durations 15 $(QUICK) $(WITH_RAY); status=$$?; \
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status
 
-# What takes minutes each.
+# What takes long, and whose parts are tested in `make test`.
 test-long: setup
-	$(BIN)/python -m pytest --durations 5 -m long tests/e2e
+	$(BIN)/python -m pytest --durations 5 -m long tests
 
 # Every fault at random moments, and the table of what each cost; `make test` runs a part of it,
 # with one seed. Three sessions beside each other, since most of each is waiting for processes.
@@ -78,6 +79,7 @@ check: setup
 bench: bench-setup
 	$(MAKE) bench-loop
 	$(MAKE) bench-defaults
+	$(MAKE) bench-grouped
 	$(MAKE) bench-sweep-short
 	$(MAKE) bench-search
 	$(MAKE) bench-report
@@ -103,6 +105,10 @@ bench-loop: bench-setup
 # Layout, precision and the fused optimizer against plain fp32.
 bench-defaults: setup
 	$(BIN)/python -m benchmarks.defaults
+
+# Several trials as one grouped model against one after another.
+bench-grouped: setup
+	$(BIN)/python -m benchmarks.grouped
 
 # One CUDA GPU, with the peers' scripts; says so where there is none.
 bench-gpu: bench-setup

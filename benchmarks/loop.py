@@ -2,8 +2,9 @@
 
 One tiny model, the same batches, one fused SGD; loss and top-1 tracked and logging as each side
 does by default, no checkpoints, one thread. Every side has a process of its own, in which a bare
-loop is trained beside it each time (`loop_worker`); the sides take turns. CPU time counts, since
-other processes of the machine change it least; wall time stands beside it. ``make bench-loop``.
+loop takes a step after each of its steps (`loop_worker`); the sides take turns. CPU time counts,
+since other processes of the machine change it least; wall time stands beside it.
+``make bench-loop``.
 """
 
 import argparse
@@ -38,7 +39,7 @@ class Side:
         self._name, self._process, self._log = name, process, log
 
     def train(self, task: Task) -> dict[str, Any]:
-        """``side`` and ``bare``: microseconds per step in ``cpu`` and ``wall`` time.
+        """Microseconds per step (`Clock.microseconds`), and what the loop has tracked.
 
         Raises:
             RuntimeError: If the process has failed; with the end of what it said.

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.loop_task import LOG_EVERY_STEPS, TinyNet, Training
+from benchmarks.loop_task import LOG_EVERY_STEPS, Feed, Task, TinyNet, Training
 from resnet_core import fit, training
 from resnet_core.training import Training as FitTraining
 
@@ -31,6 +31,21 @@ def bare(one: Training) -> dict[str, Any]:
         F.cross_entropy(one.model(images), labels).backward()
         one.optimizer.step()
     return {}
+
+
+class BareSteps:
+    """The bare loop, one step at a time, with a model, an optimizer and batches of its own."""
+
+    def __init__(self, task: Task) -> None:
+        self._feed, self._model = Feed(task), task.model().train()
+        self._optimizer = task.optimizer(self._model)
+
+    def take(self, step: int) -> None:
+        """Train on the batch of that step."""
+        images, labels = self._feed[step]
+        self._optimizer.zero_grad()
+        F.cross_entropy(self._model(images), labels).backward()
+        self._optimizer.step()
 
 
 def by_hand(one: Training) -> dict[str, Any]:

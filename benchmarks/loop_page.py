@@ -15,20 +15,21 @@ _TEXT = """\
 
 Microseconds per step above a bare loop (forward, loss, backward, step): one tiny model of
 {tensors} parameter tensors, the same batches of {batch_size}, one fused SGD, one thread; every side
-in a process of its own beside a bare loop, {rounds} times in turns, {steps} steps each. Loss and
-top-1 are tracked and logged as each side does by default, no checkpoints. The bare loop takes
+in a process of its own, in which a bare loop takes a step after each of its steps; {rounds} times
+in turns, {steps} steps each. Loss and top-1 are tracked and logged as each side does by default, no
+checkpoints. The bare loop takes
 {bare} us of CPU time; `tensor + 1` on the same thread takes
 {yardstick} us, which says how fast the machine was just then.
 
 {main}
 
-*CPU us above bare*: the median step of a training less that of the bare loop beside it; median of
-the rounds, in parentheses their quartiles. *least*: of the rounds. *all steps*: the mean step
-likewise, which lines of a log and bars belong to. *of bare at 5 ms*: speed against a bare loop
-whose step takes 5 ms, 5000 / (5000 + median). `fit`
-tracks the loss of every step, and top-1 on the validation split; the side with *training top-1*
-counts it in every batch too. timm's script tracks the loss alone. Asked of ours: at most {asked} us
-with loss, top-1 and logging; {verdict}. {same}
+*CPU us above bare*: each step less the mean of the bare steps before and after it, of which the
+median; of those the median of the rounds, in parentheses their quartiles. *least*: of the rounds.
+*all steps*: the mean step likewise, which lines of a log and bars belong to. *of bare at 5 ms*:
+speed against a bare loop whose step takes 5 ms, 5000 / (5000 + median). `fit` tracks the loss of
+every step, and top-1 on the validation split; the side with *training top-1* counts it in every
+batch too. timm's script tracks the loss alone. Asked of ours: at most {asked} us with loss, top-1
+and logging; {verdict}. {same}
 
 ### Growth
 
@@ -43,14 +44,14 @@ How the cost of the platform grows with trials and workers: [scale.md](scale.md)
 
 
 def above(answers: list[dict[str, Any]], clock: str = "cpu") -> Spread:
-    """Microseconds per step above the bare loop that ran beside it."""
-    return spread([one["side"][clock] - one["bare"][clock] for one in answers])
+    """Microseconds per step above the bare loop beside it."""
+    return spread([one[f"above_{clock}"] for one in answers])
 
 
 def section(result: dict[str, Any]) -> str:
     """Markdown."""
     sides, task = result["sides"], result["task"]
-    bare = spread([one["bare"]["cpu"] for answers in sides.values() for one in answers])
+    bare = spread([one["bare_cpu"] for answers in sides.values() for one in answers])
     ordered = sorted(sides, key=lambda name: above(sides[name]).median)
     return _TEXT.format(
         tensors=len(list(Task().model().parameters())),
@@ -98,7 +99,7 @@ def verdict(sides: dict[str, Any]) -> str:
     noise, ours = above(sides["bare, again"]), above(sides["fit, training top-1"])
     if max(abs(noise.low), abs(noise.high)) > ASKED_US:
         return (
-            f"not decided, since a second bare loop comes out at {noise.text()} us: what else "
+            f"not decided, since a bare loop as a side comes out at {noise.text()} us: what else "
             "the machine does has disturbed this run by more than that"
         )
     return "met" if ours.median <= ASKED_US else "not met here"
@@ -106,15 +107,12 @@ def verdict(sides: dict[str, Any]) -> str:
 
 def _same(sides: dict[str, Any]) -> str:
     """Whether all have trained the same: their mean losses are sums of the same numbers."""
-    losses = {name: answers[0]["side"].get("loss") for name, answers in sides.items()}
+    losses = {name: answers[0].get("loss") for name, answers in sides.items()}
     known = [loss for loss in losses.values() if loss is not None]
     apart = max(known) - min(known)
     return f"The sides' mean losses lie within {apart:.1g} of one another."
 
 
 def _images(images: list[dict[str, Any]]) -> tuple[list[int], list[float]]:
-    costs = [
-        spread([one["side"]["cpu"] for one in each["sides"].get("fit", ())]).median
-        for each in images
-    ]
+    costs = [spread([one["cpu"] for one in each["sides"].get("fit", ())]).median for each in images]
     return [each["images"] for each in images], costs

@@ -2,7 +2,8 @@
 
 The batches are gathered from uint8 images and normalised by `Feed` in the four operations that it
 takes; `resnet_core.fit` has a loader of its own that does the same. The clock stands in the feed:
-it is read when a batch is asked for, so start and end of a training do not count.
+it is read when a batch is asked for, so start and end of a training do not count. At each reading
+a bare loop takes a step of its own, so that the two are never more than a step apart.
 """
 
 import statistics
@@ -99,38 +100,66 @@ class Clock:
     Args:
         begin_step: After it steps count.
         end_step: The last that counts.
+        beside: Takes a step of a bare loop, which is timed apart, at the same moment: what else
+            the machine does slows both.
     """
 
-    def __init__(self, begin_step: int, end_step: int) -> None:
-        self._steps = range(begin_step, end_step + 1)
-        self._wall: list[int] = []
-        self._cpu: list[int] = []
+    def __init__(
+        self, begin_step: int, end_step: int, beside: Callable[[int], object] | None = None
+    ) -> None:
+        self._steps, self._beside = range(begin_step, end_step + 1), beside
+        self._ends: list[tuple[int, int]] = []
+        self._begins: list[tuple[int, int]] = []
 
     def mark(self, step: int) -> None:
         """Read the clocks: so many steps are done."""
-        if step in self._steps:
-            self._wall.append(time.perf_counter_ns())
-            self._cpu.append(time.process_time_ns())
+        counts = step in self._steps
+        if counts:
+            self._ends.append(_clocks())
+        if self._beside is not None and step < self._steps.stop:
+            self._beside(step)
+        if counts:
+            self._begins.append(_clocks())
 
     def microseconds(self) -> dict[str, float]:
-        """Per step: ``cpu`` and ``wall`` of the median step, ``cpu_mean`` and ``wall_mean`` of all.
+        """Per step.
+
+        Returns:
+            ``cpu`` and ``wall`` of the median step, ``cpu_mean`` and ``wall_mean`` of all. With
+            steps ``beside`` also ``bare_cpu`` and so on of those, and ``above_cpu`` and so on: of
+            what each step took above the mean of the bare ones before and after it.
 
         Raises:
             RuntimeError: If the training has left a step out, or taken one twice.
         """
+        if len(self._ends) != len(self._steps):
+            raise RuntimeError(f"{len(self._ends)} steps were seen instead of {len(self._steps)}")
         found: dict[str, float] = {}
-        for name, times in (("wall", self._wall), ("cpu", self._cpu)):
-            if len(times) != len(self._steps):
-                raise RuntimeError(f"{len(times)} steps were seen instead of {len(self._steps)}")
-            each = [(after - before) / 1e3 for before, after in pairwise(times)]
-            found |= {name: statistics.median(each), f"{name}_mean": statistics.fmean(each)}
+        for which, name in enumerate(("wall", "cpu")):
+            ends = [one[which] / 1e3 for one in self._ends]
+            begins = [one[which] / 1e3 for one in self._begins]
+            side = [end - begin for begin, end in zip(begins, ends[1:], strict=False)]
+            found |= _middle(name, side)
+            if self._beside is not None:
+                bare = [begin - end for end, begin in zip(ends, begins, strict=True)]
+                around = [(before + after) / 2 for before, after in pairwise(bare)]
+                above = [took - other for took, other in zip(side, around, strict=True)]
+                found |= _middle(f"bare_{name}", bare) | _middle(f"above_{name}", above)
         return found
+
+
+def _clocks() -> tuple[int, int]:
+    return time.perf_counter_ns(), time.process_time_ns()
+
+
+def _middle(name: str, values: list[float]) -> dict[str, float]:
+    return {name: statistics.median(values), f"{name}_mean": statistics.fmean(values)}
 
 
 class Feed:
     """The batches of a task as any loop takes them: an iterable with a length, read once."""
 
-    def __init__(self, task: Task, clock: Clock) -> None:
+    def __init__(self, task: Task, clock: Clock | None = None) -> None:
         self._task, self._clock = task, clock
         data = load_data(DataConfig(fake=task.data), NUM_CLASSES, torch.device("cpu"))
         assert isinstance(data.train, Split)
@@ -148,7 +177,8 @@ class Feed:
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """Images, float (N, 3, H, W), and labels of a step."""
-        self._clock.mark(step)
+        if self._clock is not None:
+            self._clock.mark(step)
         begin = step * self._task.batch_size
         indices = self._order[begin : begin + self._task.batch_size]
         images = self._images[indices].to(torch.float32).sub_(self._mean).div_(self._std)
@@ -166,10 +196,11 @@ class Training:
     optimizer: torch.optim.Optimizer
 
     @classmethod
-    def of(cls, task: Task) -> "Training":
-        """With new weights."""
+    def of(cls, task: Task, beside: Callable[[int], object] | None = None) -> "Training":
+        """With new weights, and a clock as `Clock` describes."""
         # Loops that fetch a batch ahead do so at both marks.
-        clock, model = Clock(task.warmup_steps, task.steps - 1), task.model()
+        clock = Clock(task.warmup_steps, task.steps - 1, beside)
+        model = task.model()
         return cls(task, clock, Feed(task, clock), model, task.optimizer(model))
 
 

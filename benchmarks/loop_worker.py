@@ -1,8 +1,7 @@
 """One side of `benchmarks.loop` in a process of its own, on one thread, asked task by task.
 
-Every answer holds a bare loop too, trained right before or after in the same process: where a
-process lies in memory alone makes steps some percent faster or slower. What the side prints goes to
-the file that is its stderr.
+Between any two steps of the side, the same process and thread takes a step of a bare loop. What the
+side prints goes to the file that is its stderr.
 """
 
 import json
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks import loop_by_hand, loop_frameworks
+from benchmarks.loop_by_hand import BareSteps
 from benchmarks.loop_task import Loop, Task, Training
 
 CONTROL = "bare, again"
@@ -42,10 +42,10 @@ PACKAGES = {
 
 
 def train(loop: Loop, task: Task) -> dict[str, Any]:
-    """Microseconds per step of one training, and what it has tracked."""
-    one = Training.of(task)
+    """Microseconds per step of one training and of the bare one, and what it has tracked."""
+    one = Training.of(task, BareSteps(task).take)
     tracked = loop(one)
-    return {**one.clock.microseconds(), **tracked}
+    return {"yardstick": yardstick(), **one.clock.microseconds(), **tracked}
 
 
 def yardstick() -> float:
@@ -64,13 +64,8 @@ def main() -> None:
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    for number, line in enumerate(sys.stdin):
-        task = Task(**json.loads(line))
-        order = [("bare", loop_by_hand.bare), ("side", loop)]
-        found: dict[str, Any] = {"yardstick": yardstick()}
-        for name, each in order[:: -1 if number % 2 else 1]:
-            found[name] = train(each, task)
-        answers.write(json.dumps(found) + "\n")
+    for line in sys.stdin:
+        answers.write(json.dumps(train(loop, Task(**json.loads(line)))) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import defaults, gpu_page, loop_page
+from benchmarks import defaults, gpu_page, grouped, loop_page
 from benchmarks.alone import REPOSITORY
 from benchmarks.results import read_result
 
@@ -19,10 +19,16 @@ DOCS = REPOSITORY / "docs"
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "loop": loop_page.section,
     "defaults": defaults.section,
+    "grouped": grouped.section,
     "gpu": gpu_page.section,
 }
 """Name of a result -> its text."""
-TARGETS = {"loop": "bench-loop", "defaults": "bench-defaults", "gpu": "bench-gpu"}
+TARGETS = {
+    "loop": "bench-loop",
+    "defaults": "bench-defaults",
+    "grouped": "bench-grouped",
+    "gpu": "bench-gpu",
+}
 
 _HEAD = """\
 # Performance

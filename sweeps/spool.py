@@ -2,19 +2,23 @@
 
 The file is the trial's own history: the terminal's table, the searcher's and the stopping rule's
 memory after a restart, and what is shipped to MLflow all come from it. Each line carries its CRC,
-so a line torn by a killed worker is seen and dropped, and an epoch that a resumed trial repeats is
-written once.
+so a damaged one is seen, told of and left out; one torn by a killed worker gives way to the next.
+An epoch that a resumed trial repeats is written once.
 """
 
 import fcntl
 import json
+import logging
 import os
 import time
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 FILE_NAME = "metrics.jsonl"
+
+_LOG = logging.getLogger(__name__)
 
 
 class Spool:
@@ -41,10 +45,12 @@ class Spool:
         for line in lines:
             if not line.endswith(b"\n"):
                 break  # still being written, or torn
-            offset += len(line)
             checksum, _, body = line.partition(b" ")
             if checksum == _checksum(body):
                 points.append(json.loads(body))
+            else:
+                _tell_of_damage(self.path, offset)
+            offset += len(line)
         return points, offset
 
     def append(self, point: dict[str, Any]) -> None:
@@ -60,6 +66,14 @@ class Spool:
             file.write(_checksum(body) + b" " + body)
             file.flush()
             os.fsync(file.fileno())
+
+
+@cache  # the file is read again and again
+def _tell_of_damage(file: Path, offset: int) -> None:
+    _LOG.warning(
+        "%s: the line at byte %d does not have its checksum; its epoch is missing in what is shown",
+        file, offset,
+    )  # fmt: skip
 
 
 def _checksum(body: bytes) -> bytes:

@@ -4,14 +4,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_ALL = slice(None)
 
-def random_shift(images: Tensor, *, max_shift_px: int, generator: torch.Generator) -> Tensor:
+
+def random_shift(
+    images: Tensor,
+    *,
+    max_shift_px: int,
+    generator: torch.Generator,
+    batch_size: int | None = None,
+    own: slice = _ALL,
+) -> Tensor:
     """Move every image by its own random number of pixels, down and right; edges fill with 0.
 
     Args:
         images: (N, C, H, W), any type.
         max_shift_px: Shifts are whole pixels in [-max_shift_px, max_shift_px], all equally likely.
         generator: On the CPU; drawn from once per call.
+        batch_size: Images to draw for, if these are only some of them.
+        own: The places of these among them.
 
     Returns:
         (N, C, H, W), a new tensor; the input itself if ``max_shift_px`` is 0.
@@ -21,8 +32,8 @@ def random_shift(images: Tensor, *, max_shift_px: int, generator: torch.Generato
     if max_shift_px == 0:
         return images
     num, _, height, width = images.shape
-    offsets = torch.randint(2 * max_shift_px + 1, (2, num), generator=generator)
-    offsets = offsets.to(images.device, non_blocking=True)
+    offsets = torch.randint(2 * max_shift_px + 1, (2, batch_size or num), generator=generator)
+    offsets = offsets[:, own].to(images.device, non_blocking=True)
     padded = F.pad(images, (max_shift_px,) * 4)
     rows = (offsets[0, :, None] + torch.arange(height, device=images.device))[:, None, :, None]
     columns = (offsets[1, :, None] + torch.arange(width, device=images.device))[:, None, None, :]
@@ -31,17 +42,26 @@ def random_shift(images: Tensor, *, max_shift_px: int, generator: torch.Generato
     return padded[which, channels, rows, columns]
 
 
-def random_flip(images: Tensor, *, generator: torch.Generator) -> Tensor:
+def random_flip(
+    images: Tensor,
+    *,
+    generator: torch.Generator,
+    batch_size: int | None = None,
+    own: slice = _ALL,
+) -> Tensor:
     """Mirror every image, left to right, with probability one half.
 
     Args:
         images: (N, C, H, W), any type.
         generator: On the CPU; drawn from once per call.
+        batch_size: As for `random_shift`.
+        own: Likewise.
 
     Returns:
         (N, C, H, W), a new tensor.
     """
-    flipped = torch.randint(2, (len(images), 1, 1, 1), generator=generator).bool()
+    drawn = torch.randint(2, (batch_size or len(images), 1, 1, 1), generator=generator)
+    flipped = drawn[own].bool()
     return torch.where(flipped.to(images.device, non_blocking=True), images.flip(-1), images)
 
 

@@ -29,7 +29,7 @@ class Order:
     def __init__(self, num_images: int, *, batch_size: int, seed: int) -> None:
         self.steps_per_epoch = num_images // batch_size
         self._num_images = num_images
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._seed = seed
         self._epoch, self._order = -1, torch.empty(0)
 
@@ -37,24 +37,47 @@ class Order:
         """The epoch, from 0, that a step, from 0, belongs to."""
         return step // self.steps_per_epoch
 
-    def batch(self, step: int, device: torch.device | str = "cpu") -> Tensor:
-        """Indices of the global batch of a step, int64 (batch_size,)."""
+    def batch(
+        self, step: int, own: slice | None = None, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """Indices of the global batch of a step, or of ``own`` places in it; int64."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             generator = torch_generator(self._seed, Stream.ORDER, epoch)
             self._order = torch.randperm(self._num_images, generator=generator).to(device)
             self._epoch = epoch
-        begin = position * self._batch_size
-        return self._order[begin : begin + self._batch_size]
+        begin = position * self.batch_size
+        if own is None:
+            return self._order[begin : begin + self.batch_size]
+        return self._order[begin + own.start : begin + own.stop]
 
 
-def shift_and_flip(images: Tensor, settings: SourceConfig, *, seed: int, step: int) -> Tensor:
-    """The augmentation of images in memory; drawn for the whole global batch of a step."""
+def shift_and_flip(
+    images: Tensor, settings: SourceConfig, *, seed: int, step: int, batch_size: int, own: slice
+) -> Tensor:
+    """The augmentation of images in memory, drawn for the whole global batch of a step.
+
+    Args:
+        images: Those of the ``own`` places in it.
+        settings: What to do.
+        seed: Of the recipe.
+        step: From 0.
+        batch_size: Global.
+        own: This worker's places.
+    """
     if not (settings.max_shift_px or settings.horizontal_flip):
         return images
     generator = torch_generator(seed, Stream.SHIFT, step)
-    images = random_shift(images, max_shift_px=settings.max_shift_px, generator=generator)
-    return random_flip(images, generator=generator) if settings.horizontal_flip else images
+    images = random_shift(
+        images,
+        max_shift_px=settings.max_shift_px,
+        generator=generator,
+        batch_size=batch_size,
+        own=own,
+    )
+    if not settings.horizontal_flip:
+        return images
+    return random_flip(images, generator=generator, batch_size=batch_size, own=own)
 
 
 class TrainReader:
@@ -88,23 +111,25 @@ class TrainReader:
             return error
 
     def _read(self, step: int) -> Read:
-        indices, bad = self._order.batch(step), []
+        indices, bad = self._order.batch(step, self._own), []
         if isinstance(self._split, Split):
-            images, labels = self._split.images[indices], self._split.labels[indices[self._own]]
+            images, labels = self._split.images[indices], self._split.labels[indices]
             if self._settings is not None:
-                images = shift_and_flip(images, self._settings, seed=self._seed, step=step)
-            samples = list(images[self._own])
+                images = shift_and_flip(
+                    images,
+                    self._settings,
+                    seed=self._seed,
+                    step=step,
+                    batch_size=self._order.batch_size,
+                    own=self._own,
+                )
+            samples = list(images)
         else:
-            found = [
-                readable_image(self._split, index, bad) for index in indices[self._own].tolist()
-            ]
+            found = [readable_image(self._split, index, bad) for index in indices.tolist()]
             samples = [image for image, _ in found]
             labels = torch.tensor([label for _, label in found])
         epoch = self._order.epoch_of(step)
-        seeds = (
-            derived_seed(self._seed, Stream.IMAGE, epoch, index)
-            for index in indices[self._own].tolist()
-        )
+        seeds = (derived_seed(self._seed, Stream.IMAGE, epoch, index) for index in indices.tolist())
         augmented = [self._transform(*pair) for pair in zip(samples, seeds, strict=True)]
         return torch.stack(augmented), labels, tuple(bad)
 

@@ -126,11 +126,18 @@ class TrainLoader:
     def _on_device(self, train: Split, steps: range) -> Iterator[Batch]:
         order = self._order()
         for step in steps:
-            indices = order.batch(step, train.labels.device)
+            indices = order.batch(step, self._own, train.labels.device)
             images = train.images[indices]
             if self._settings is not None:
-                images = shift_and_flip(images, self._settings, seed=self._seed, step=step)
-            yield Batch(images[self._own], train.labels[indices[self._own]])
+                images = shift_and_flip(
+                    images,
+                    self._settings,
+                    seed=self._seed,
+                    step=step,
+                    batch_size=self._batch_size,
+                    own=self._own,
+                )
+            yield Batch(images, train.labels[indices])
 
     def _order(self) -> Order:
         return Order(len(self._data.train), batch_size=self._batch_size, seed=self._seed)

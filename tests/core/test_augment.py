@@ -96,3 +96,16 @@ def test_normalising_subtracts_the_mean_and_divides_by_the_deviation_of_each_cha
     mean = torch.tensor([4.0, 20.0, 40.0]).reshape(3, 1, 1)
     std = torch.tensor([2.0, 5.0, 4.0]).reshape(3, 1, 1)
     assert normalise(images, mean, std).flatten().tolist() == [3.0, 0.0, -2.5]
+
+
+@pytest.mark.parametrize("own", [slice(0, 3), slice(3, 6), slice(6, 9)])
+def test_a_worker_moves_and_mirrors_its_share_as_the_whole_batch_would_be(own):
+    images = torch.arange(9 * 3 * 4 * 5, dtype=torch.int32).reshape(9, 3, 4, 5)
+
+    def augmented(some: Tensor, **share: Any) -> Tensor:
+        generator = torch.Generator().manual_seed(5)
+        moved = random_shift(some, max_shift_px=2, generator=generator, **share)
+        return random_flip(moved, generator=generator, **share)
+
+    found = augmented(images[own], batch_size=9, own=own)
+    assert torch.equal(found, augmented(images)[own])

@@ -21,7 +21,7 @@ PAGE = (REPOSITORY / "docs/resnet_core.md").read_text()
 @pytest.mark.parametrize(
     ("page", "first_words"),
     [
-        ("README.md", ["epoch 1", "epoch 2"]),
+        pytest.param("README.md", ["epoch 1", "epoch 2"], marks=pytest.mark.long),
         ("docs/resnet_core.md", ["11,173,962 parameters", "epoch 1", "epoch 2"]),
     ],
 )

@@ -59,6 +59,7 @@ def test_a_sweep_whose_driver_is_killed_ends_as_one_that_was_left_alone(
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_sweep_is_extended_varied_confirmed_and_told_the_same_as_json(
     home: Home, cluster: Cluster

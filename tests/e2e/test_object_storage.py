@@ -81,6 +81,7 @@ def digests(manifest: Path) -> dict[str, str]:
     return json.loads(manifest.read_text())["sha256"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_sweep_in_a_bucket_is_cancelled_from_elsewhere(
     home: Home, tmp_path_factory: pytest.TempPathFactory

@@ -53,6 +53,7 @@ def scroll_through(page: Any) -> None:
         place.locator(".main-svg").first.wait_for()
 
 
+@pytest.mark.long
 @needs_chromium
 @pytest.mark.timeout(400)
 def test_the_report_of_a_digits_sweep_draws_every_figure_in_light_and_dark(

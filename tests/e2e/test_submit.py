@@ -24,6 +24,7 @@ def two_nodes() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.mark.long
 def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_process(
     home: Home, two_nodes: Cluster
 ):

@@ -24,6 +24,7 @@ def statuses(home: Home) -> dict[str, str]:
     return {f"{r.data.tags['sweep.name']} {r.info.run_name}": r.info.status for r in runs}
 
 
+@pytest.mark.long
 def test_the_next_driver_closes_the_runs_of_a_killed_one_and_keeps_the_best_checkpoints(
     home: Home, cluster: Cluster
 ):

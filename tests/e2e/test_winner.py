@@ -80,6 +80,7 @@ def ask(port: int, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.long
 def test_the_winner_is_loaded_elsewhere_and_served_and_says_what_was_evaluated(
     home: Home, tmp_path_factory: pytest.TempPathFactory
 ):

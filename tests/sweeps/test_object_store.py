@@ -40,10 +40,19 @@ def test_what_lies_below_an_address_keeps_its_options():
         ("ftp://host/x", 2, "ftp:// is no object store that is known; write s3:// or gs://"),
         ("s3://bucket", 2, "name a bucket and a folder in it, as s3://bucket/sweeps"),
         ("s3://b/x?colour=1&region=us-east-1", 2, "Unexpected query parameter in S3 URI: 'colour'"),
-        ("s3://b/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1", 3, "127.0.0.1:9"),
     ],
 )
-def test_a_storage_that_cannot_be_read_is_told_in_one_line(command, address, status, words):
+def test_an_address_that_names_no_storage_is_told_in_one_line(command, address, status, words):
+    check_told(command, address, status, words)
+
+
+@pytest.mark.parametrize("command", [["ls"], ["status", "digits"]])
+def test_a_storage_out_of_reach_is_told_in_one_line(command):
+    address = "s3://b/x?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+    check_told(command, address, 3, "127.0.0.1:9")
+
+
+def check_told(command: list[str], address: str, status: int, words: str) -> None:
     done = CliRunner().invoke(app, [*command, "--storage", address])
     assert (done.exit_code, done.stdout) == (status, "")
     assert words in done.stderr

@@ -88,6 +88,7 @@ def test_a_sweep_without_a_completed_trial_says_so(driver):
     assert "No trial has completed yet." in page
 
 
+@pytest.mark.long
 def test_the_report_of_500_trials_is_below_5_mb(driver):
     found = driver(RANDOM.replace("12", "500") + STRETCH)
     file = write_report(found.folder, found.sweep)

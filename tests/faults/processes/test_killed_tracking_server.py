@@ -1,20 +1,21 @@
 """kill -9 of the tracking server: trials train on, and every point arrives when it is back."""
 
 import json
+from random import Random
 
 import pytest
 
-from tests.e2e.conftest import Cluster, Home, free_port, tracking_server, wait_for_line
+from tests.e2e.conftest import Cluster, Home, free_port, tracking_server
 from tests.e2e.nodes import assert_given_back
 from tests.faults.oracles import assert_nothing_left_in, assert_undisturbed
-from tests.faults.processes.conftest import SPACE, StepTrace, ended
+from tests.faults.processes.conftest import RATES, SPACE, StepTrace, ended
 from tests.faults.table import Table
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow]
 
 
 def test_every_point_arrives_once_though_the_server_was_killed_while_trials_trained(
-    home: Home, cluster: Cluster, steps: StepTrace, faults: Table
+    home: Home, cluster: Cluster, steps: StepTrace, faults: Table, moments: Random
 ):
     home.ray = cluster.ray
     port = free_port()
@@ -25,7 +26,7 @@ def test_every_point_arrives_once_though_the_server_was_killed_while_trials_trai
     with faults.trial("kill -9: tracking server") as outcome:
         with tracking_server(home, port):
             process = home.start("run", file, "-o", "json")
-            wait_for_line(process, "t0000: epoch 2/4")
+            steps.wait_for(process, rate=RATES[0], number=moments.randrange(31, 90))
             while not home.client.search_experiments(filter_string="name = 'e2e'"):
                 assert process.poll() is None
         # Killed, and nothing answers at its address: the sweep goes on to its end.
