@@ -37,7 +37,7 @@ sweep: setup
 WITH_RAY := tests/e2e tests/faults/processes
 QUICK := --fault-seed 17 -m "(not faults or faults_in_ci) and not fuzz and not long"
 test: setup
-	@log=$$(mktemp); OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m pytest --durations 15 $(QUICK) $(WITH_RAY:%=--ignore %) > $$log 2>&1 & others=$$!; \
 	trap 'kill $$others' INT TERM; \
 	$(BIN)/python -m pytest --durations 15 $(QUICK) $(WITH_RAY); status=$$?; \
 	wait $$others || status=1; cat $$log; rm -f $$log; exit $$status

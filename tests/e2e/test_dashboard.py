@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, needs_chromium
-from tests.e2e.conftest import Home, free_port
+from tests.e2e.conftest import Cluster, Home, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.slow, needs_chromium]
 DIGITS = """\
@@ -103,7 +103,10 @@ def served(home: Home) -> Iterator[tuple[str, str]]:
     assert process.wait() == 0
 
 
-def test_the_link_of_ui_opens_on_every_trial_with_parallel_coordinates_and_curves(home: Home):
+def test_the_link_of_ui_opens_on_every_trial_with_parallel_coordinates_and_curves(
+    home: Home, cluster: Cluster
+):
+    home.ray = cluster.ray
     home.run("run", home.write(f"{SPACE}search: {{algorithm: grid}}\n", DIGITS))
     brightness = []
     with served(home) as (name, link):

@@ -69,12 +69,12 @@ def test_a_submitted_sweep_is_cancelled_submitted_again_and_read_by_another_proc
     home.run("cancel", "e2e", "--address", two_nodes.dashboard, status=6)
 
 
-def test_what_cannot_be_submitted_is_said_before_anything_is_sent(home: Home, two_nodes: Cluster):
+def test_what_cannot_be_submitted_is_said_before_anything_is_sent(home: Home, cluster: Cluster):
     file = home.write(SWEEP)
     nowhere = f"http://127.0.0.1:{free_port()}"
     _, err = home.run("submit", file, "--address", nowhere, status=3)
     assert f"no Ray cluster takes a job at {nowhere}" in err
-    _, err = home.run("submit", file, "--address", two_nodes.dashboard, status=3)
+    _, err = home.run("submit", file, "--address", cluster.dashboard, status=3)
     assert "set RAY_AUTH_TOKEN" in err
     with (home.path / "large.bin").open("wb") as large:
         large.truncate(200_000_000)
