@@ -55,7 +55,7 @@ faults: setup
 	@kept=$$(mktemp -d); \
 	pytest="$(BIN)/python -m pytest --fault-seed $(FAULT_SEED) --durations 5"; every='$(FAULTS)'; \
 	trap 'kill $$(jobs -p)' INT TERM; \
-	nice -n 19 $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
+	OMP_NUM_THREADS=1 nice -n 19 $$pytest -m "$$every" --fault-rows $$kept/c $(WITH_RAY:%=--ignore %) > $$kept/c.log 2>&1 & c=$$!; \
 	$$pytest -m "$$every" --fault-rows $$kept/b $(DRIVERS:%=--ignore %) $(WITH_RAY) > $$kept/b.log 2>&1 & b=$$!; \
 	$$pytest -m "$$every" --fault-rows $$kept/a $(DRIVERS); status=$$?; \
 	wait $$b || status=1; wait $$c || status=1; cat $$kept/b.log $$kept/c.log; \
