@@ -21,7 +21,7 @@ from resnet_core import Recipe, create_resnet, fit
 from resnet_core.data.loader import TrainLoader
 from resnet_core.data.sources import load_data
 from resnet_core.evaluate import named_data
-from resnet_core.train_batch import prepare
+from resnet_core.train_batch import Preparation
 
 ROUNDS, STEPS, WARMUP_STEPS = 3, 4, 1
 MODELS = {"resnet18": (32, 8), "resnet_20": (32, 16)}
@@ -74,12 +74,11 @@ def plain(name: str, clock: Clock) -> None:
         settings=named_data(recipe).chosen[1], methods=recipe.methods,
         train_px=recipe.image_size_px, num_processes=0,
     )  # fmt: skip
+    prepare = Preparation(recipe, data, total_steps=STEPS)
     model = create_resnet(name, num_classes=10).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
     for step, batch in enumerate(loader.batches(0, STEPS)):
-        images, labels = prepare(
-            recipe, data, batch, full_px=recipe.image_size_px, step=step, total_steps=STEPS
-        )
+        images, labels = prepare(batch, step)
         optimizer.zero_grad()
         F.cross_entropy(model(images), labels).backward()
         optimizer.step()

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from resnet_core.methods.gradient_clipping import clip_gradients
 from resnet_core.methods.sam import uphill
+from resnet_core.methods.section import StochasticDepthConfig
 from resnet_core.methods.stochastic_depth import draw_factors
 from resnet_core.precision import autocast
 from resnet_core.problems import CannotTrain
@@ -40,6 +41,10 @@ class OptimizerStep:
         self.micro_batch_size = micro_batch_size
         self._training = training
         self._weights = list(model.parameters())
+        # Looked up once: a recipe's sections take microseconds to ask for at each step.
+        methods = recipe.methods
+        self._sam, self._depth = methods.sam, methods.stochastic_depth
+        self._clipping = methods.gradient_clipping
         self._autocast = autocast(recipe.precision, training.epoch_log.device)
         # From a checkpoint all have read the same weights, and each has statistics of its own: no
         # broadcast of rank 0's.
@@ -66,16 +71,16 @@ class OptimizerStep:
         Returns:
             The share's mean loss at the weights before the step, a scalar on the device.
         """
-        training = self._training
-        methods, optimizer, scaler = training.recipe.methods, training.optimizer, training.scaler
-        factors = self._depth_factors(len(images), training.step, images.device)
+        training, sam = self._training, self._sam
+        optimizer, scaler = training.optimizer, training.scaler
+        factors = None if self._depth is None else self._depth_factors(self._depth, images)
         loss = self._gradients(images, targets, factors)
-        if methods.sam is not None and (training.step + 1) % methods.sam.interval == 0:
-            with uphill(training.model, rho=methods.sam.rho):
+        if sam is not None and (training.step + 1) % sam.interval == 0:
+            with uphill(training.model, rho=sam.rho):
                 self._gradients(images, targets, factors)
-        if methods.gradient_clipping is not None:
+        if self._clipping is not None:
             scaler.unscale_(optimizer)
-            clip_gradients(self._weights, methods.gradient_clipping)
+            clip_gradients(self._weights, self._clipping)
         scaler.step(optimizer)
         scaler.update()
         training.step += 1
@@ -134,16 +139,14 @@ class OptimizerStep:
                 "model.initial_stem: cifar for small images"
             ) from error
 
-    def _depth_factors(self, share: int, step: int, device: torch.device) -> Tensor | None:
-        config = self._training.recipe.methods.stochastic_depth
-        if config is None:
-            return None
+    def _depth_factors(self, config: StochasticDepthConfig, images: Tensor) -> Tensor:
+        training, share = self._training, len(images)
         rank, num_workers = rank_and_num_workers()
         factors = draw_factors(
             config,
-            num_blocks=len(self._training.model.blocks),
+            num_blocks=len(training.model.blocks),
             num_images=share * num_workers,
-            generator=torch_generator(self._training.recipe.seed, Stream.DEPTH, step),
+            generator=torch_generator(training.recipe.seed, Stream.DEPTH, training.step),
         )
         own = factors[:, rank * share : (rank + 1) * share]
-        return own.contiguous().to(device, non_blocking=True)
+        return own.contiguous().to(images.device, non_blocking=True)

@@ -1,7 +1,7 @@
 """Numbers of the forward pass: autocast, loss scaling and TF32."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -11,9 +11,11 @@ Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The forward pass in this precision; weights stay in fp32."""
-    return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "fp32")
+def autocast(precision: Precision, device: torch.device) -> torch.autocast | nullcontext[None]:
+    """The forward pass in this precision; weights stay in fp32, which itself needs no context."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, _DTYPES[precision])
 
 
 def loss_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:

@@ -32,7 +32,7 @@ from resnet_core.problems import CannotTrain
 from resnet_core.process_group import is_distributed, mean_over_workers, rank_and_num_workers
 from resnet_core.recipe import Recipe
 from resnet_core.schedule import build_schedule
-from resnet_core.train_batch import prepare
+from resnet_core.train_batch import Preparation
 from resnet_core.training import Snapshot, Training
 
 __all__ = ["EpochResult", "NonFiniteLoss", "fit"]
@@ -179,16 +179,17 @@ def fit(
     steps_per_epoch = loader.steps_per_epoch
     total_steps = recipe.total_steps(steps_per_epoch)
     num_epochs = math.ceil(total_steps / steps_per_epoch)
+    peak = recipe.peak_learning_rate
     multiplier = build_schedule(
         recipe.lr_schedulers,
-        peak_learning_rate=recipe.peak_learning_rate,
+        peak_learning_rate=peak,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         scale=recipe.exact_schedule_scale,
     )
 
     def learning_rate(step: int) -> float:
-        return recipe.peak_learning_rate * multiplier(step)
+        return peak * multiplier(step)
 
     training = Training.begin(
         recipe, device, steps_per_epoch=steps_per_epoch, total_steps=total_steps
@@ -198,7 +199,10 @@ def fit(
     micro_batch_size = recipe.micro_batch_size or share
     if micro_batch_size == "auto":
         micro_batch_size = largest_that_fits(training, share, limit=micro_batch_limit)
-    step, full_px = OptimizerStep(training, micro_batch_size), recipe.image_size_px
+    step = OptimizerStep(training, micro_batch_size)
+    prepare = Preparation(recipe, data, total_steps=total_steps)
+    # One view for each step: making them takes longer than writing to them.
+    losses_of_epoch = training.epoch_log[1:].unbind()
     # A checkpoint at an epoch's end holds that epoch's losses.
     at_boundary = training.step == training.epoch * steps_per_epoch
     last_loss = float(training.epoch_log[-1]) if training.step and at_boundary else None
@@ -218,14 +222,7 @@ def fit(
             batches.seconds = 0.0
             for batch in islice(batches, epoch_end - first_step):
                 set_learning_rate(training.optimizer, learning_rate(training.step))
-                images, targets = prepare(
-                    recipe,
-                    data,
-                    batch,
-                    full_px=full_px,
-                    step=training.step,
-                    total_steps=total_steps,
-                )
+                images, targets = prepare(batch, training.step)
                 try:
                     loss = step.take(images, targets)
                 except torch.OutOfMemoryError as error:
@@ -233,7 +230,7 @@ def fit(
                         raise
                     raise MicroBatchTooLarge(micro_batch_size) from error
                 # Written on the device, which is not waited for.
-                training.epoch_log[training.step - epoch_begin] = loss
+                losses_of_epoch[training.step - 1 - epoch_begin].copy_(loss)
                 if batch.bad:
                     training.epoch_log[0] += len(batch.bad)
                     bad += batch.bad

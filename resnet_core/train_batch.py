@@ -15,53 +15,61 @@ from resnet_core.random_streams import Stream, numpy_generator
 from resnet_core.recipe import Recipe
 
 
-def prepare(
-    recipe: Recipe, data: ImageData, batch: Batch, *, full_px: int, step: int, total_steps: int
-) -> tuple[Tensor, Tensor]:
+class Preparation:
     """Normalise, resize, leave out columns, smooth labels, mix; the order of `resnet_core.methods`.
 
     What is drawn is the same for every worker's share of a batch.
 
     Args:
-        recipe: What to do.
+        recipe: What to do; looked up once, since a step is short.
         data: For mean and deviation.
-        batch: This worker's share, on the device.
-        full_px: The recipe's ``image_size_px``, which takes long to ask for at each step.
-        step: Optimizer step, from 0.
         total_steps: Of the whole training.
-
-    Returns:
-        Images, float32 (N, 3, H, W), and targets: class indices, int64 (N,), or, where smoothed or
-        mixed, class probabilities, float32 (N, K).
     """
-    methods = recipe.methods
-    images = normalise(
-        batch.images, data.mean, data.std, channels_last=recipe.methods.channels_last
-    )
-    size = full_px
-    if methods.progressive_resizing is not None:
-        size = size_at(
-            methods.progressive_resizing, full_px=size, step=step, total_steps=total_steps
+
+    def __init__(self, recipe: Recipe, data: ImageData, *, total_steps: int) -> None:
+        methods = recipe.methods
+        self._recipe, self._data, self._total_steps = recipe, data, total_steps
+        self._full_px, self._channels_last = recipe.image_size_px, methods.channels_last
+        self._growing, self._col_out = methods.progressive_resizing, methods.col_out
+        self._mixes = bool(methods.mixup or methods.cutmix)
+        self._soft = self._mixes or methods.label_smoothing is not None
+
+    def __call__(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """A batch as the network takes it.
+
+        Args:
+            batch: This worker's share, on the device.
+            step: Optimizer step, from 0.
+
+        Returns:
+            Images, float32 (N, 3, H, W), and targets: class indices, int64 (N,), or, where smoothed
+            or mixed, class probabilities, float32 (N, K).
+        """
+        data, size = self._data, self._full_px
+        images = normalise(batch.images, data.mean, data.std, channels_last=self._channels_last)
+        if self._growing is not None:
+            size = size_at(self._growing, full_px=size, step=step, total_steps=self._total_steps)
+        images = resize(images, size)
+        if self._col_out is not None:
+            images = col_out(
+                images,
+                row_ratio=self._col_out.row_ratio,
+                column_ratio=self._col_out.column_ratio,
+                rng=numpy_generator(self._recipe.seed, Stream.COL_OUT, step),
+            )
+        if not self._soft:
+            return images, batch.labels
+        label_smoothing = self._recipe.methods.label_smoothing
+        targets = smooth_labels(
+            batch.labels,
+            num_classes=self._recipe.model.num_classes,
+            smoothing=label_smoothing.smoothing if label_smoothing else 0.0,
         )
-    images = resize(images, size)
-    if methods.col_out is not None:
-        images = col_out(
-            images,
-            row_ratio=methods.col_out.row_ratio,
-            column_ratio=methods.col_out.column_ratio,
-            rng=numpy_generator(recipe.seed, Stream.COL_OUT, step),
-        )
-    targets = batch.labels
-    if methods.label_smoothing or methods.mixup or methods.cutmix:
-        smoothing = methods.label_smoothing.smoothing if methods.label_smoothing else 0.0
-        targets = smooth_labels(targets, num_classes=recipe.model.num_classes, smoothing=smoothing)
-    return _mix(recipe, images, targets, step)
+        return _mix(self._recipe, images, targets, step) if self._mixes else (images, targets)
 
 
 def _mix(recipe: Recipe, images: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor]:
     mixup_config, cutmix_config = recipe.methods.mixup, recipe.methods.cutmix
-    if mixup_config is None and cutmix_config is None:
-        return images, targets
     rng = numpy_generator(recipe.seed, Stream.MIX, step)
     if mixup_config is not None and cutmix_config is not None:
         mixup_config = mixup_config if rng.random() < 0.5 else None

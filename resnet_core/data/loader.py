@@ -127,7 +127,7 @@ class TrainLoader:
         order = self._order()
         for step in steps:
             indices = order.batch(step, self._own, train.labels.device)
-            images = train.images[indices]
+            images = train.images.index_select(0, indices)  # sooner than by brackets
             if self._settings is not None:
                 images = shift_and_flip(
                     images,
@@ -137,7 +137,7 @@ class TrainLoader:
                     batch_size=self._batch_size,
                     own=self._own,
                 )
-            yield Batch(images, train.labels[indices])
+            yield Batch(images, train.labels.index_select(0, indices))
 
     def _order(self) -> Order:
         return Order(len(self._data.train), batch_size=self._batch_size, seed=self._seed)

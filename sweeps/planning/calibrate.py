@@ -28,7 +28,7 @@ from resnet_core.optimizer_step import OptimizerStep
 from resnet_core.precision import tf32
 from resnet_core.problems import CannotTrain
 from resnet_core.recipe import Recipe
-from resnet_core.train_batch import prepare
+from resnet_core.train_batch import Preparation
 from resnet_core.training import Training
 from sweeps.planning.timing import Span, Timing
 
@@ -106,6 +106,7 @@ def _measure(recipe: Recipe, num_workers: int, device: torch.device) -> Timing:
     if micro_batch_size == "auto":
         micro_batch_size = largest_that_fits(training, share)
     step = OptimizerStep(training, micro_batch_size)
+    prepare = Preparation(recipe, data, total_steps=total_steps)
     warm_up, timed = WARM_UP_STEPS, TIMED_STEPS
     if not _is_in_memory(data, recipe):  # each process may have brought forward two batches
         warm_up += recipe.num_loader_processes
@@ -115,15 +116,7 @@ def _measure(recipe: Recipe, num_workers: int, device: torch.device) -> Timing:
 
         def take(number: int) -> None:
             at = number * (total_steps - 1) // max(1, timed - 1) if number >= 0 else 0
-            images, targets = prepare(
-                recipe,
-                data,
-                next(batches),
-                full_px=recipe.image_size_px,
-                step=min(at, total_steps - 1),
-                total_steps=total_steps,
-            )
-            step.take(images, targets)
+            step.take(*prepare(next(batches), min(at, total_steps - 1)))
 
         seconds = _timed(take, warm_up, timed, device)
     return Timing(
