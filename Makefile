@@ -79,7 +79,6 @@ check: setup
 bench: bench-setup
 	$(MAKE) bench-loop
 	$(MAKE) bench-defaults
-	$(MAKE) bench-grouped
 	$(MAKE) bench-sweep-short
 	$(MAKE) bench-search
 	$(MAKE) bench-report
@@ -106,7 +105,7 @@ bench-loop: bench-setup
 bench-defaults: setup
 	$(BIN)/python -m benchmarks.defaults
 
-# Several trials as one grouped model against one after another.
+# Several trials as one grouped model against one after another; eight minutes.
 bench-grouped: setup
 	$(BIN)/python -m benchmarks.grouped
 

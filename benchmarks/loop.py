@@ -26,7 +26,7 @@ from benchmarks.loop_task import Task
 from benchmarks.loop_worker import PACKAGES, SIDES
 from benchmarks.results import write_result
 
-ROUNDS, GROWTH_ROUNDS = 9, 3
+ROUNDS, GROWTH_ROUNDS = 7, 3
 NUM_IMAGES = (3_000, 30_000, 300_000)
 
 Answers = dict[str, list[dict[str, Any]]]

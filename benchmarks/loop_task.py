@@ -55,8 +55,8 @@ class Task:
         num_train: Images of the data set; None is what the steps need.
     """
 
-    steps: int = 600
-    warmup_steps: int = 100
+    steps: int = 360
+    warmup_steps: int = 60
     batch_size: int = 8
     num_train: int | None = None
 
