@@ -12,7 +12,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class _NoAutocast:
-    """Turns an outer autocast off; where there is none it costs a look, torch's own microseconds."""
+    """Turns an outer autocast off; where there is none, all it costs is a look."""
 
     def __init__(self, device_type: str) -> None:
         self._device_type = device_type
