@@ -55,11 +55,30 @@ def opening(uri: str) -> Iterator[None]:
     handle = os.open(database.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)  # of the folder itself, so that nothing is left behind
+        if not database.exists():
+            _create(database)
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")  # is kept in the file
         yield
     finally:
         os.close(handle)
+
+
+def _create(database: Path) -> None:
+    """Make the tables in a file of another name first: a process that is killed meanwhile would
+    leave a database that MLflow cannot open, nor mend."""
+    from mlflow.store.db.utils import _initialize_tables
+    from sqlalchemy import create_engine
+
+    unfinished = database.with_name(f".{database.name}.unfinished")
+    for left in (unfinished, Path(f"{unfinished}-journal")):
+        left.unlink(missing_ok=True)
+    engine = create_engine(f"{_SQLITE}{unfinished}")
+    try:
+        _initialize_tables(engine)
+    finally:
+        engine.dispose()
+    unfinished.rename(database)
 
 
 def param_key(key: str) -> str:

@@ -1,8 +1,11 @@
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from mlflow import MlflowClient
 
+from sweeps.tracking.connect import connect
 from sweeps.tracking.store import artifact_location, opening, tracking_uri
 
 
@@ -43,3 +46,18 @@ def test_artifacts_lie_beside_the_database_whatever_the_experiment_is_called(tmp
     client.log_text(run.info.run_id, "text", "note.txt")
     (file,) = tmp_path.rglob("note.txt")
     assert file.relative_to(home).parts[0] == "mlartifacts"
+
+
+def test_a_process_killed_while_it_makes_a_database_leaves_none_that_cannot_be_opened(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    command = [sys.executable, "-c", "import sys; from sweeps.tracking.connect import connect; "
+               "connect(sys.argv[1])", uri]  # fmt: skip
+    maker = subprocess.Popen(command)
+    unfinished = tmp_path / ".mlflow.db.unfinished"
+    while not (unfinished.exists() and unfinished.stat().st_size):  # its first tables are there
+        assert maker.poll() is None
+    maker.kill()
+    maker.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    connect(uri).create_experiment("digits")
+    assert not unfinished.exists()
