@@ -1,4 +1,4 @@
-"""Where MLflow keeps the runs, and how a database of its own is opened; imports no MLflow."""
+"""Where MLflow keeps the runs, and how a database is opened; MLflow is imported to make one."""
 
 import fcntl
 import os
@@ -66,9 +66,14 @@ def opening(uri: str) -> Iterator[None]:
 
 def _create(database: Path) -> None:
     """Make the tables in a file of another name first: a process that is killed meanwhile would
-    leave a database that MLflow cannot open, nor mend."""
+    leave a database that MLflow cannot open, nor mend.
+
+    Raises:
+        OSError: If it cannot be written; nothing half-made stays behind.
+    """
     from mlflow.store.db.utils import _initialize_tables
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
 
     unfinished = database.with_name(f".{database.name}.unfinished")
     for left in (unfinished, Path(f"{unfinished}-journal")):
@@ -76,8 +81,12 @@ def _create(database: Path) -> None:
     engine = create_engine(f"{_SQLITE}{unfinished}")
     try:
         _initialize_tables(engine)
-    finally:
+    except SQLAlchemyError as error:
         engine.dispose()
+        unfinished.unlink(missing_ok=True)
+        why = str(error).splitlines()[0]
+        raise OSError(f"the database {database} cannot be made: {why}") from error
+    engine.dispose()
     unfinished.rename(database)
 
 

@@ -61,3 +61,22 @@ def test_a_process_killed_while_it_makes_a_database_leaves_none_that_cannot_be_o
     assert not (tmp_path / "mlflow.db").exists()
     connect(uri).create_experiment("digits")
     assert not unfinished.exists()
+
+
+def test_a_full_disk_is_an_oserror_and_leaves_no_half_made_database(tmp_path):
+    code = """
+import resource, sys
+from mlflow import MlflowClient
+from sweeps.tracking.connect import connect
+resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+try:
+    connect(sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, uri], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(f"the database {tmp_path / 'mlflow.db'} cannot be made: ")
+    assert list(tmp_path.iterdir()) == []
