@@ -114,7 +114,9 @@ def compare(uri: str, folder: Path) -> None:
         ModelDiffers: If any probability is not the evaluated model's.
     """
     images, expected = (np.load(folder / f"{name}.npy") for name in ("images", "probabilities"))
-    model = mlflow.pyfunc.load_model(uri)
+    fetched = folder / "fetched"  # of its own accord MLflow leaves a server's copy in /tmp for good
+    fetched.mkdir()
+    model = mlflow.pyfunc.load_model(uri, dst_path=str(fetched))
     for size in sorted({1, 2, len(images)}):
         found = np.concatenate([model.predict(batch) for batch in _batches(images, size)])
         if found.shape != expected.shape or not np.allclose(

@@ -199,7 +199,8 @@ class Tracker:
         folder = self._folder.trial_folder(record)
         mark = Mark.read(folder)
         if mark is None:
-            if record.status == "pending":
+            # One that was interrupted before it was seen here is pending again, with its epochs.
+            if record.status == "pending" and not self._spools(record):
                 return
             run_id = open_trial_run(
                 self._client, self._experiment_id, self._parent_run_id, self._sweep, record,
@@ -231,11 +232,9 @@ class Tracker:
         MLflow's step counts on from one schedule to the next, so that curves do not overlap.
         """
         folder = self._folder.trial_folder(record)
-        rungs = {rung["epochs"]: None for rung in record.rungs} | {record.rung: None}
         steps_before = 0
-        for rung in [*(rung for rung in rungs if rung is not None), None]:
+        for rung, spool in self._spools(record).items():
             key = "whole" if rung is None else f"ep{rung:04d}"
-            spool = Spool(self._folder.training_folder(record, rung))
             points, offset = spool.read(offset=mark.offsets.get(key, 0))
             if points:
                 mark = self._ship_data(record, mark, spool.path.parent)
@@ -251,6 +250,15 @@ class Tracker:
             if rung is not None:
                 steps_before += max((point["step"] for point in spool.read()[0]), default=0)
         return mark
+
+    def _spools(self, record: TrialRecord) -> dict[int | None, Spool]:
+        """Those that exist, by their rung, in the order of training; None is the whole schedule."""
+        rungs = {rung["epochs"]: None for rung in record.rungs} | {record.rung: None}
+        found = {
+            rung: Spool(self._folder.training_folder(record, rung))
+            for rung in [*(rung for rung in rungs if rung is not None), None]
+        }
+        return {rung: spool for rung, spool in found.items() if spool.path.exists()}
 
     def _ship_data(self, record: TrialRecord, mark: Mark, training_folder: Path) -> Mark:
         """Tell which data it is trained on, and draw the schedule, which depends on their number.

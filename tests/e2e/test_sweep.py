@@ -92,7 +92,7 @@ def test_a_point_that_cannot_be_trained_is_infeasible_alone_and_says_why(
     assert "infeasible (and 1 more):\nresnet_core.finite.NonFiniteLoss: the loss of step" in err
     run = home.runs()["t0001"]
     assert (run.info.status, run.data.tags["trial.reason"]) == ("FAILED", "nan")
-    error = home.client.download_artifacts(run.info.run_id, "error.txt")
+    error = home.client.download_artifacts(run.info.run_id, "error.txt", str(home.path))
     assert "NonFiniteLoss: the loss of step" in Path(error).read_text()
 
 

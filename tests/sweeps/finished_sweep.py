@@ -8,6 +8,7 @@ import numpy as np
 
 from sweeps.answer.correct_images import pack_images
 from sweeps.spec import Sweep
+from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
 from tests.sweeps.simulation import STRETCH, Driver, begin, write_sweep
 
@@ -32,6 +33,16 @@ def finished_sweep(root: Path, name: str = "s", text: str = TEXT) -> tuple[Sweep
         replace(state, status="finished", reason="all trials", test=test, wall_seconds=60.0)
     )
     return sweep, folder
+
+
+def give_steps(folder: SweepFolder) -> None:
+    """Write every trial's epochs anew, with the steps that a real worker's have."""
+    for record in folder.read_records():
+        spool = Spool(folder.trial_folder(record))
+        points = spool.read()[0]
+        spool.path.unlink()
+        for point in points:
+            spool.append({**point, "step": 11 * point["epoch"]})
 
 
 def _tested(num_correct: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sweeps.spool import Spool
 from sweeps.tracking.behind import Behind, read_behind
 from sweeps.tracking.mark import Mark
 from sweeps.tracking.tracker import Tracker
-from tests.sweeps.finished_sweep import finished_sweep
+from tests.sweeps.finished_sweep import finished_sweep, give_steps
 from tests.sweeps.simulation import begin, quick_disk
 
 
@@ -79,12 +79,7 @@ def test_once_a_real_mlflow_has_accepted_everything_nothing_is_behind(tmp_path, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     text = "search: {algorithm: random, trials: 3, seed: 5}\n"
     sweep, folder = finished_sweep(tmp_path, text=text)
-    for record in folder.read_records():  # a real worker's epochs have what MLflow is sent
-        spool = Spool(folder.trial_folder(record))
-        points = spool.read()[0]
-        spool.path.unlink()
-        for point in points:
-            spool.append({**point, "step": 11 * point["epoch"]})
+    give_steps(folder)
     # 3 trials of 9 epochs each.
     assert read_behind(folder) == Behind(points=27, points_behind=27, trials_behind=3)
     tracker = Tracker(sweep, folder)

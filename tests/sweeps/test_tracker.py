@@ -1,15 +1,18 @@
 """What the tracker's thread does with points that were sent, and with a store that is none."""
 
+import shutil
 import threading
+from dataclasses import replace
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from sweeps.spool import Spool
 from sweeps.tracking import tracker as module
 from sweeps.tracking.points import fresh
 from sweeps.tracking.tracker import Tracker
-from tests.sweeps.finished_sweep import finished_sweep
+from tests.sweeps.finished_sweep import finished_sweep, give_steps
 from tests.sweeps.simulation import RANDOM, quick_disk
 
 
@@ -78,3 +81,33 @@ def test_what_nobody_has_thought_of_is_told_by_finish_and_not_by_a_dead_thread(
         assert tracker._thread.is_alive()
     with pytest.raises(KeyError, match="nobody has thought of it"):
         tracker.finish()
+
+
+@pytest.mark.slow
+def test_a_trial_interrupted_before_its_first_point_was_sent_is_sent_and_closed_at_the_end(
+    tmp_path, monkeypatch
+):
+    quick_disk(monkeypatch)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    text = f"search: {{algorithm: random, trials: 3, seed: 5}}\ntracking: {{uri: '{uri}'}}\n"
+    sweep, folder = finished_sweep(tmp_path, text=text)
+    give_steps(folder)
+    first, second, third = folder.read_records()
+    folder.write_record(replace(second, status="pending"))
+    shutil.rmtree(folder.trial_folder(third))
+    folder.create_training(waiting := replace(third, status="pending"), None, "")
+    folder.write_record(waiting)  # it has not begun
+    folder.write_state(replace(folder.read_state(), status="interrupted"))
+    tracker = Tracker(sweep, folder)
+    tracker.start()
+    assert tracker.finish() is True
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(sweep.spec.experiment_name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.sweep.role != 'sweep'")
+    assert {run.data.tags["sweep.trial"]: run.info.status for run in runs} == {
+        first.id: "FINISHED", second.id: "KILLED",
+    }  # fmt: skip
+    (interrupted,) = (run for run in runs if run.data.tags["sweep.trial"] == second.id)
+    sent = client.get_metric_history(interrupted.info.run_id, "epoch")
+    assert {point.value for point in sent} == {point["epoch"] for point in folder.history(second)}

@@ -44,10 +44,11 @@ def checkpoint(trial_folder, epoch, accuracy, *, is_whole=True):
     (folder / "optimizer.pt").write_bytes(b"large")
 
 
-def epochs_of(client, run_id):
+def epochs_of(client, run_id, into):
+    into.mkdir()
     found = {}
     for name in ("best_checkpoint", "last_checkpoint"):
-        folder = Path(client.download_artifacts(run_id, name))
+        folder = Path(client.download_artifacts(run_id, name, str(into)))
         assert sorted(file.name for file in folder.iterdir()) == ["manifest.json", "model.pt"]
         found[name] = json.loads((folder / "manifest.json").read_text())["epoch"]
     return found
@@ -58,7 +59,10 @@ def test_best_and_last_are_chosen_from_the_manifests_of_whole_checkpoints(tmp_pa
     checkpoint(tmp_path, 4, 0.8)
     checkpoint(tmp_path, 5, 0.99, is_whole=False)
     log_checkpoints(client, run_id, tmp_path, ObjectiveConfig())
-    assert epochs_of(client, run_id) == {"best_checkpoint": 2, "last_checkpoint": 4}
+    assert epochs_of(client, run_id, tmp_path / "fetched") == {
+        "best_checkpoint": 2,
+        "last_checkpoint": 4,
+    }
 
 
 def test_a_damaged_manifest_costs_its_own_checkpoint_alone(tmp_path, client, run_id):
@@ -67,7 +71,10 @@ def test_a_damaged_manifest_costs_its_own_checkpoint_alone(tmp_path, client, run
     manifest = tmp_path / "checkpoints/ep0004/manifest.json"
     manifest.write_text(manifest.read_text().replace("0.8", "0.9"))
     log_checkpoints(client, run_id, tmp_path, ObjectiveConfig())
-    assert epochs_of(client, run_id) == {"best_checkpoint": 2, "last_checkpoint": 2}
+    assert epochs_of(client, run_id, tmp_path / "fetched") == {
+        "best_checkpoint": 2,
+        "last_checkpoint": 2,
+    }
 
 
 def test_a_trial_without_checkpoints_has_none_as_artifacts(tmp_path, client, run_id):
