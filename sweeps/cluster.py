@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from resnet_core.credentials import is_name_of_secret
-from sweeps.private_ray import private_ray
+from sweeps.private_ray import end_stale_ones, private_ray
 from sweeps.ray_access import warning_of
 from sweeps.sections import ResourcesConfig
 
@@ -45,6 +45,7 @@ class Refused(RuntimeError):
 def connected() -> Iterator[None]:
     """Connect to ``$RAY_ADDRESS``, or run a private Ray that leaves nothing behind."""
     os.environ.update(_TUNE_ENVIRONMENT)
+    end_stale_ones()
     _keep_secrets_out_of_records()
     level = logging.INFO if logging.getLogger().isEnabledFor(logging.INFO) else logging.ERROR
     for name in ("ray", "ray.tune"):

@@ -26,7 +26,6 @@ _GRACE_SECONDS = 5.0
 @contextmanager
 def private_ray(logging_level: int) -> Iterator[None]:
     """Start it for the block; it leaves no process, no file and no variable behind."""
-    _remove_stale_folders()
     before = {name: os.environ.pop(name, None) for name in _AUTHENTICATION}
     # For its owner only; Ray lets everybody into its own folder, so that one lies inside.
     folder = Path(tempfile.mkdtemp(prefix=f"sweeps-{os.getpid()}-"))
@@ -58,6 +57,10 @@ def _stop(folder: Path) -> None:
     """
     processes = _processes(folder)
     ray.shutdown()
+    _end(processes)
+
+
+def _end(processes: list[psutil.Process]) -> None:
     left = [one for one in processes if one.is_running()]
     for send in (psutil.Process.terminate, psutil.Process.kill):
         for one in left:
@@ -71,9 +74,16 @@ def _processes(folder: Path) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
-            if any(str(folder) in argument for argument in child.cmdline()):
+            if _mentions(child, folder):
                 found += [child, *child.children(recursive=True)]
     return found
+
+
+def _mentions(process: psutil.Process, folder: Path) -> bool:
+    """Whether the folder, or a file in it, stands among the process's arguments."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return any(f"{folder}/" in f"{argument}/" for argument in process.cmdline())
+    return False
 
 
 def _demand_token(file: Path) -> None:
@@ -104,9 +114,14 @@ def _loopback_only() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-def _remove_stale_folders() -> None:
-    """Remove what the private Rays of killed drivers have left in the temporary folder."""
+def end_stale_ones() -> None:
+    """End what is left of the private Rays of killed drivers, and remove their folders.
+
+    Their agents look for them once a minute; until then they take memory, and write files.
+    """
     for folder in Path(tempfile.gettempdir()).glob("sweeps-*-*"):
         pid = folder.name.split("-")[1]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(psutil.AccessDenied):  # another user's
+                _end([one for one in psutil.process_iter() if _mentions(one, folder)])
+                shutil.rmtree(folder, ignore_errors=True)

@@ -158,12 +158,15 @@ def trial_folder(home: Home, trial: str) -> Path:
 
 
 def finished_files(home: Home) -> dict[Path, bytes]:
-    """Every file of the trials that are completed but the tracker's own, to be compared later."""
+    """Every file of the trials that are completed but the tracker's own, to be compared later.
+
+    Halves that a killed driver has left are none: the next one removes them.
+    """
     files = {}
     for record in sweep_folder(home).trials_path.glob("t*/trial.json"):
         if json.loads(record.read_text())["status"] == "completed":
             for file in record.parent.rglob("*"):
-                if file.is_file() and file.name != "tracking.json":
+                if file.is_file() and not file.name.startswith((".", "tracking.json")):
                     files[file] = file.read_bytes()
     return files
 

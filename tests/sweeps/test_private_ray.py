@@ -2,9 +2,13 @@
 
 import os
 import stat
+import subprocess
+import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import ray
 from ray._private.node import Node
 
 from sweeps.cluster import connected
+from sweeps.private_ray import end_stale_ones
 from sweeps.ray_access import Access, access_without_token
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -73,6 +78,34 @@ def test_nobody_else_gets_in_and_nothing_is_left(monkeypatch):
     assert not file.parent.exists()
     assert os.environ["RAY_AUTH_TOKEN"] == "the-user's-own-for-a-cluster"
     assert "RAY_AUTH_TOKEN_PATH" not in os.environ
+
+
+def test_of_a_killed_drivers_ray_neither_a_process_nor_the_folder_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    driver = subprocess.Popen([sys.executable, "-c", ""])
+    driver.wait()
+    dead, living = (tmp_path / f"sweeps-{pid}-a" for pid in (driver.pid, os.getpid()))
+    waiting = [sys.executable, "-c", "print(flush=True); input()"]
+    with ExitStack() as stack:
+        agents = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*waiting, f"--session-dir={folder}/ray"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            for folder in (dead, living)
+        ]
+        for folder, agent in zip((dead, living), agents, strict=True):
+            (folder / "ray").mkdir(parents=True)
+            assert agent.stdout is not None
+            agent.stdout.readline()
+        end_stale_ones()
+        assert not dead.exists()
+        assert living.exists()
+        assert agents[0].poll() is not None
+        assert agents[1].poll() is None
 
 
 def url_of_agent(processes: list[psutil.Process]) -> str:

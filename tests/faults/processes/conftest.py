@@ -5,6 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
@@ -83,7 +84,10 @@ class StepTrace:
         return max(again.values(), default=0)
 
     def wait_for(self, process: Popen[str], *, rate: float, number: int, rank: int = 0) -> Step:
-        """The first step from ``number`` on of the trial with this learning rate."""
+        """The first step from ``number`` on of the trial with this learning rate.
+
+        Trainings are short: one that must not be over by then is `held` there.
+        """
 
         def look() -> Step | None:
             for step in self.read():
@@ -92,6 +96,25 @@ class StepTrace:
             return None
 
         return wait_until(look, process)
+
+    @contextmanager
+    def held(self, number: int, *rates: float) -> Iterator[None]:
+        """In the block, trials with these rates go no further than this step."""
+        yield from self._told("hold", "".join(f"{rate} {number}\n" for rate in rates))
+
+    @contextmanager
+    def paced(self, seconds: float) -> Iterator[None]:
+        """In the block each step takes so long at the least, as those of large models do."""
+        yield from self._told("pace", f"{seconds}\n")
+
+    def _told(self, name: str, text: str) -> Iterator[None]:
+        file, new = (self.file.with_name(f"{self.file.name}.{end}") for end in (name, "new"))
+        new.write_text(text)
+        new.replace(file)
+        try:
+            yield
+        finally:
+            file.unlink()
 
 
 Found = TypeVar("Found")

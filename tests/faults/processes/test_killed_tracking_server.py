@@ -24,9 +24,10 @@ def test_every_point_arrives_once_though_the_server_was_killed_while_trials_trai
         f"{SPACE}tracking: {{uri: '{url}', register_winner: false, figures: false}}\n"
     )
     with faults.trial("kill -9: tracking server") as outcome:
-        with tracking_server(home, port):
+        at = moments.randrange(31, 90)
+        with steps.held(at, RATES[0]), tracking_server(home, port):
             process = home.start("run", file, "-o", "json")
-            steps.wait_for(process, rate=RATES[0], number=moments.randrange(31, 90))
+            steps.wait_for(process, rate=RATES[0], number=at)
             while not home.client.search_experiments(filter_string="name = 'e2e'"):
                 assert process.poll() is None
         # Killed, and nothing answers at its address: the sweep goes on to its end.

@@ -42,7 +42,8 @@ def test_a_worker_is_killed_in_the_middle_of_an_epoch(
     with faults.trial("kill -9: worker, mid-epoch") as outcome:
         process = home.start("run", home.write(SPACE + EVERY_EPOCH))
         at = moments.randrange(1, 4 * STEPS_PER_EPOCH - 20)
-        struck = steps.wait_for(process, rate=RATES[1], number=at)
+        with steps.held(at, RATES[1]):
+            struck = steps.wait_for(process, rate=RATES[1], number=at)
         kill(struck.pid)
         outcome.seconds = seconds_to_recover(home, steps, struck, process)
         ended(process)
@@ -92,14 +93,16 @@ def test_a_trial_of_two_workers_survives_the_death_of_its_actor_and_of_a_worker(
     ):
         process = home.start("run", file)
         at = moments.randrange(20, 50)
-        struck = steps.wait_for(process, rate=RATES[0], number=at)
-        (actor,) = trial_actors(cluster)
+        with steps.held(at, RATES[0]):
+            struck = steps.wait_for(process, rate=RATES[0], number=at)
+            (actor,) = trial_actors(cluster)
         kill(actor)
         actor_outcome.seconds = seconds_to_recover(home, steps, struck, process)
         actor_outcome.steps_repeated = steps.repeated()
         assert actor_outcome.steps_repeated <= STEPS_PER_EPOCH
         at = moments.randrange(70, 110)
-        struck = steps.wait_for(process, rate=RATES[0], number=at, rank=dies)
+        with steps.held(at, RATES[0]):
+            struck = steps.wait_for(process, rate=RATES[0], number=at, rank=dies)
         kill(struck.pid)
         rank_outcome.seconds = seconds_to_recover(home, steps, struck, process)
         ended(process)

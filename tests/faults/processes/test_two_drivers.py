@@ -47,9 +47,11 @@ def test_of_two_drivers_started_at_once_exactly_one_goes_on_and_its_kill_leaves_
     file = home.write(SPACE + EVERY_EPOCH)
     with faults.trial("two drivers start one sweep") as outcome:
         driver = the_one_that_goes_on([home.start("run", file) for _ in range(2)])
-        steps.wait_for(driver, rate=RATES[0], number=moments.randrange(35, 119))
-        assert steps.repeated() == 0  # nobody trains it a second time
-        kill(driver.pid)
+        at = moments.randrange(35, 119)
+        with steps.held(at, RATES[0]):
+            steps.wait_for(driver, rate=RATES[0], number=at)
+            assert steps.repeated() == 0  # nobody trains it a second time
+            kill(driver.pid)
         driver.communicate()
         outcome.steps_repeated = 0
     newest = max((trial_folder(home, "t0000") / "checkpoints").glob("ep*"))
