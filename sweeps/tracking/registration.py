@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from sweeps.tracking.connect import asked_once
 from sweeps.tracking.order import ALIAS, Order
 
 _REQUIREMENTS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "pydantic", "pyyaml")
@@ -46,9 +47,10 @@ def register(client: MlflowClient, order: Order) -> str:
         OSError: If it is away.
     """
     run = client.get_run(order.run_id)
-    logged = client.create_logged_model(
-        run.info.experiment_id, name="classifier", source_run_id=order.run_id, tags=order.tags
-    )
+    with asked_once():
+        logged = client.create_logged_model(
+            run.info.experiment_id, name="classifier", source_run_id=order.run_id, tags=order.tags
+        )
     try:
         epochs = client.get_metric_history(order.run_id, "epoch")
         step = max((point.step for point in epochs), default=0)
@@ -66,14 +68,15 @@ def register(client: MlflowClient, order: Order) -> str:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    made = client.create_model_version(
-        order.name,
-        source=f"models:/{logged.model_id}",
-        run_id=order.run_id,
-        tags=order.tags,
-        description=order.description,
-        model_id=logged.model_id,
-    )
+    with asked_once():
+        made = client.create_model_version(
+            order.name,
+            source=f"models:/{logged.model_id}",
+            run_id=order.run_id,
+            tags=order.tags,
+            description=order.description,
+            model_id=logged.model_id,
+        )
     client.set_registered_model_alias(order.name, ALIAS, made.version)
     return str(made.version)
 

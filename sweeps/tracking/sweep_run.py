@@ -9,6 +9,7 @@ from sweeps.record import SweepState
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
 from sweeps.tracking.artifacts import log_sweep_files
+from sweeps.tracking.connect import asked_once
 from sweeps.tracking.dead_runs import close_dead_runs, folder_tags
 from sweeps.tracking.store import artifact_location
 from sweeps.tracking.view import view_tag
@@ -49,12 +50,14 @@ def open_sweep_run(client: Any, experiment_id: str, sweep: Sweep, folder: SweepF
             client.set_tag(run_id, key, value)
     else:
         tags |= {"sweep.id": state.id, "sweep.name": folder.name, "sweep.role": "sweep"}
-        run_id = client.create_run(
-            experiment_id,
-            start_time=round(state.started_at * 1000),
-            run_name=folder.name,
-            tags=tags,
-        ).info.run_id
+        with asked_once():
+            run = client.create_run(
+                experiment_id,
+                start_time=round(state.started_at * 1000),
+                run_name=folder.name,
+                tags=tags,
+            )
+        run_id = run.info.run_id
     log_sweep_files(client, run_id, folder)
     _attempt(
         "the dashboard's view is not saved",

@@ -5,6 +5,7 @@ from typing import Any
 from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
+from sweeps.tracking.connect import asked_once
 from sweeps.tracking.store import param_key, param_value
 
 
@@ -45,12 +46,13 @@ def open_trial_run(
             "sweep.trial": record.id,
             "trial.status": "running",
         }
-        run = client.create_run(
-            experiment_id,
-            start_time=_milliseconds(record.suggested_at),
-            run_name=record.name,
-            tags=tags,
-        )
+        with asked_once():
+            run = client.create_run(
+                experiment_id,
+                start_time=_milliseconds(record.suggested_at),
+                run_name=record.name,
+                tags=tags,
+            )
         run_id = run.info.run_id
     params = _params(sweep, record)
     client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Mode = Literal["well", "away", "slow", "500", "cut", "hangs"]
+Mode = Literal["well", "away", "slow", "500", "cut", "lost", "hangs"]
 """``cut`` closes the connection instead of an answer, every other time after the server has done
-what was asked; ``slow`` lets every answer wait; ``hangs`` accepts a request and says no more."""
+what was asked; ``lost`` always after that, but only where a run is created; ``slow`` lets every
+answer wait; ``hangs`` accepts a request and says no more."""
 
 DELAY_SECONDS = 0.3
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host"}
@@ -85,8 +86,11 @@ class Proxy:
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         mode = self.mode
+        if mode == "lost" and not request.path.endswith("runs/create"):
+            mode = "well"
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
-        self._asked.set()
+        if mode != "well":
+            self._asked.set()
         request.close_connection = mode != "well"
         if mode == "away":  # on a connection that was open before
             return
@@ -101,7 +105,7 @@ class Proxy:
         if mode == "cut" and self._moments.random() < 0.5:
             return
         status, headers, content = self._ask_server(request, body)
-        if mode != "cut":
+        if mode not in ("cut", "lost"):
             self._answer(request, status, headers, content)
 
     def _ask_server(

@@ -118,6 +118,26 @@ def _next(epochs: Iterator[int], count: int) -> range:
 
 
 @in_ci
+def test_a_run_whose_creation_was_never_answered_is_found_and_not_created_again(
+    tmp_path, monkeypatch, faults: Table, moments: random.Random, server_port, proxy: Proxy
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a user's, of MLflow's own kind
+    sweep, folder = begin_sweep(tmp_path, proxy.address)
+    with faults.trial("tracking server creates a run, its answer is lost") as outcome:
+        tracker = Tracker(sweep, folder)
+        with proxy.fault("lost"):
+            tracker.start()
+            Training(folder, range(1, 4), moments).finish()
+            while read_behind(folder).points_behind:
+                assert tracker._thread.is_alive()
+                time.sleep(0.05)
+            proxy.wait_for_a_request()
+        Training(folder, range(4, 6), moments, ends=True).finish()
+        assert tracker.finish()
+        assert_arrived(folder, f"http://127.0.0.1:{server_port}", outcome)
+
+
+@in_ci
 def test_a_server_that_hangs_holds_the_drivers_end_up_no_longer_than_it_says(
     tmp_path, monkeypatch, faults: Table, moments: random.Random, proxy: Proxy
 ):

@@ -95,6 +95,8 @@ def in_store(folder: SweepFolder, uri: str) -> Points:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(folder.read_state().id)
     assert experiment is not None
+    sweep_runs = client.search_runs([experiment.experiment_id], "tags.`sweep.role` = 'sweep'")
+    assert len(sweep_runs) == 1, "the sweep's run is doubled"
     found: Points = {}
     for run in client.search_runs([experiment.experiment_id], "tags.`sweep.role` = 'trial'"):
         trial = run.data.tags["sweep.trial"]
