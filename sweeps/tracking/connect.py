@@ -2,15 +2,13 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from sweeps.tracking.asked_once import RETRIES
 from sweeps.tracking.store import opening
 
 # MLflow's own defaults wait minutes for a server that is away; what is not sent is sent later.
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", _RETRIES: "1"}
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", RETRIES: "1"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 """Environment for every process that imports MLflow."""
 
@@ -19,23 +17,6 @@ def prepare_environment() -> None:
     """Set what MLflow reads from the environment when it is imported, unless the user has."""
     for name, value in (_PATIENCE | QUIET).items():
         os.environ.setdefault(name, value)
-
-
-@contextmanager
-def asked_once() -> Iterator[None]:
-    """In the block a request is sent once: where an answer was lost, asking again creates twice.
-
-    Whoever creates something looks first whether it is there, and does so again the next time.
-    """
-    before = os.environ.get(_RETRIES)
-    os.environ[_RETRIES] = "0"  # MLflow reads it at each request
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_RETRIES]
-        else:
-            os.environ[_RETRIES] = before
 
 
 def connect(uri: str) -> Any:

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from sweeps.tracking.connect import asked_once
+from sweeps.tracking.asked_once import asked_once
 from sweeps.tracking.order import ALIAS, Order
 
 _REQUIREMENTS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "pydantic", "pyyaml")

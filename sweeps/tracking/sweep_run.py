@@ -9,7 +9,7 @@ from sweeps.record import SweepState
 from sweeps.spec import Sweep
 from sweeps.storage import SweepFolder
 from sweeps.tracking.artifacts import log_sweep_files
-from sweeps.tracking.connect import asked_once
+from sweeps.tracking.asked_once import asked_once
 from sweeps.tracking.dead_runs import close_dead_runs, folder_tags
 from sweeps.tracking.store import artifact_location
 from sweeps.tracking.view import view_tag

@@ -5,7 +5,7 @@ from typing import Any
 from sweeps.answer.results import varied_values
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
-from sweeps.tracking.connect import asked_once
+from sweeps.tracking.asked_once import asked_once
 from sweeps.tracking.store import param_key, param_value
 
 
