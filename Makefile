@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP := configs/sweeps/digits_quickstart.yaml
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-setup bench-loop bench-defaults bench-grouped bench-gpu bench-sweep-short bench-page bench-start bench-sweep bench-search bench-report bench-scale bench-feed ui clean
+.PHONY: help setup sweep test test-long faults faults-beyond fuzz check bench bench-setup bench-loop bench-defaults bench-grouped bench-gpu bench-sweep-short bench-page bench-start bench-sweep bench-search bench-report bench-scale bench-feed bench-accuracy ui clean
 help:
 	@echo "make sweep        sweep ResNets over handwritten digits and print the answer"
 	@echo "make test         run the tests"
@@ -79,6 +79,7 @@ check: setup
 bench: bench-setup
 	$(MAKE) bench-loop
 	$(MAKE) bench-defaults
+	$(MAKE) bench-feed
 	$(MAKE) bench-sweep-short
 	$(MAKE) bench-search
 	$(MAKE) bench-report
@@ -134,9 +135,12 @@ bench-search: setup
 bench-report: setup
 	$(BIN)/python -m benchmarks.report
 
-# Images per second and core to a training batch, and the accuracy of both ways; minutes.
-bench-feed: setup
-	$(BIN)/python -m benchmarks.feed
+# Images per second and core to a training batch.
+bench-feed: bench-setup
+	.venv-bench/bin/python -m benchmarks.feed
+
+# Accuracy from the folder and packed, five seeds each; about a quarter of an hour.
+bench-accuracy: setup
 	$(BIN)/python -m benchmarks.packed_accuracy
 
 # What grows with trials and workers, into docs/scale.md.

@@ -64,7 +64,11 @@ class Case:
     def model(self, device: torch.device) -> nn.Module:
         """With the seed's weights, in training mode."""
         with global_seed(SEED):
-            model = TinyNet() if self.name == "tiny" else create_resnet(self.name, num_classes=10)
+            model = (
+                TinyNet(depth=1)
+                if self.name == "tiny"
+                else create_resnet(self.name, num_classes=10)
+            )
         return model.to(device).train()
 
     def batches(self, count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -28,6 +28,10 @@ from benchmarks.results import write_result
 
 ROUNDS, GROWTH_ROUNDS = 7, 3
 NUM_IMAGES = (3_000, 30_000, 300_000)
+DEPTHS = (1, 4, 12, 36)
+GROWING = ("bare, again", "fit", "by hand, on the device", "Lightning Fabric", "Accelerate",
+           "Lightning Trainer")  # fmt: skip
+"""Trained with deeper models too."""
 
 Answers = dict[str, list[dict[str, Any]]]
 
@@ -83,18 +87,28 @@ def take_turns(sides: dict[str, Side], task: Task, rounds: int) -> Answers:
 
 
 def measure(names: list[str], rounds: int, growth_rounds: int, task: Task) -> dict[str, Any]:
-    """Every side; then ours with more images."""
+    """Every side; then some with deeper models, and ours with more images."""
     with ExitStack() as stack:
         sides = {name: stack.enter_context(side_process(name)) for name in names}
         take_turns(sides, task, 1)  # imports and first calls
         found: dict[str, Any] = {"task": asdict(task), "sides": take_turns(sides, task, rounds)}
-        steps, warmup = task.steps // 2, task.warmup_steps // 2
-        ours = {name: side for name, side in sides.items() if name == "fit"}
+        some = Task(task.steps // 2, task.warmup_steps // 2)
+        growing = {name: sides[name] for name in GROWING if name in sides}
+        found["depths"] = [
+            {
+                "tensors": len(list(deeper.model().parameters())),
+                "sides": take_turns(growing, deeper, growth_rounds),
+            }
+            for deeper in (replace(some, depth=depth) for depth in DEPTHS)
+        ]
+        ours = {name: side for name, side in growing.items() if name == "fit"}
         found["images"] = [
-            {"images": count, "sides": take_turns(ours, Task(steps, warmup, num_train=count),
-                                                  growth_rounds)}
+            {
+                "images": count,
+                "sides": take_turns(ours, replace(some, num_train=count), growth_rounds),
+            }
             for count in NUM_IMAGES
-        ]  # fmt: skip
+        ]
     return found
 
 

@@ -91,7 +91,7 @@ def _fit(one: Training, prepare: Any) -> float:
     task = one.task
 
     def build(*_: Any) -> nn.Module:
-        model = TinyNet()  # fit has set the seed
+        model = TinyNet(task.depth)  # fit has set the seed
         if prepare is not None:
             prepare(model)
         return model

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from benchmarks.loop_growth import above, growth
 from benchmarks.loop_task import Task
 from benchmarks.markdown import origin, table
-from benchmarks.scale_fit import exponent
-from benchmarks.spread import Spread, spread
+from benchmarks.spread import spread
 
 ASKED_US, STEP_US = 50, 5000
 """Most microseconds of our loop above bare; a realistic step."""
@@ -31,21 +31,9 @@ every step, and top-1 on the validation split; the side with *training top-1* co
 batch too. timm's script tracks the loss alone. Asked of ours: at most {asked} us with loss, top-1
 and logging; {verdict}. {same}
 
-### Growth
-
-The same step of `fit`, whole, with more training images: exponent {images_exponent:.3f}.
-
-{images}
-
-How the cost of the platform grows with trials and workers: [scale.md](scale.md).
-
+{growth}
 {origin}
 """
-
-
-def above(answers: list[dict[str, Any]], clock: str = "cpu") -> Spread:
-    """Microseconds per step above the bare loop beside it."""
-    return spread([one[f"above_{clock}"] for one in answers])
 
 
 def section(result: dict[str, Any]) -> str:
@@ -70,12 +58,7 @@ def section(result: dict[str, Any]) -> str:
         asked=ASKED_US,
         verdict=verdict(sides),
         same=_same(sides),
-        images_exponent=exponent(*_images(result["images"])),
-        images=table(
-            ["images", "CPU us per step"],
-            [[f"{count:,}", f"{cost:.0f}"] for count, cost in zip(*_images(result["images"]),
-                                                                  strict=True)],
-        ),
+        growth=growth(result),
         origin=origin(result),
     )  # fmt: skip
 
@@ -111,8 +94,3 @@ def _same(sides: dict[str, Any]) -> str:
     known = [loss for loss in losses.values() if loss is not None]
     apart = max(known) - min(known)
     return f"The sides' mean losses lie within {apart:.1g} of one another."
-
-
-def _images(images: list[dict[str, Any]]) -> tuple[list[int], list[float]]:
-    costs = [spread([one["cpu"] for one in each["sides"].get("fit", ())]).median for each in images]
-    return [each["images"] for each in images], costs

@@ -31,16 +31,19 @@ LOG_EVERY_STEPS = 50
 
 
 class TinyNet(ResNetClassifier):
-    """Stem, a layer of convolution, batch norm and ReLU, and the head."""
+    """Stem, ``depth`` layers of convolution, batch norm and ReLU, and the head."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int) -> None:
         super().__init__()
         self.config = ModelConfig(name="resnet_20", num_classes=NUM_CLASSES)
         self.conv1 = nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(2)
-        convolution = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
-        self.layer1 = nn.Sequential(convolution, nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True))
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            convolution = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True)]
+        self.layer1 = nn.Sequential(*layers)
         self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(CHANNELS, NUM_CLASSES)
 
 
@@ -53,12 +56,14 @@ class Task:
         warmup_steps: Of these, before the clock starts.
         batch_size: Images of a step.
         num_train: Images of the data set; None is what the steps need.
+        depth: Of `TinyNet`.
     """
 
     steps: int = 360
     warmup_steps: int = 60
     batch_size: int = 8
     num_train: int | None = None
+    depth: int = 1
 
     @property
     def recipe(self) -> Recipe:
@@ -87,7 +92,7 @@ class Task:
     def model(self) -> TinyNet:
         """With the weights that the seed gives, in training mode."""
         with global_seed(SEED):
-            return TinyNet()
+            return TinyNet(self.depth)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """What `resnet_core.optimizer` builds, fused as there."""

@@ -1,10 +1,9 @@
 """Accuracy of the same recipe on a folder of images and on what it was packed into, seed by seed.
 
-    python -m benchmarks.packed_accuracy [--seeds 5] [--epochs 8]
-
 The task is real and small: the handwritten digits of scikit-learn, enlarged to PNGs of 40 x 48
 pixels, packed as squares of 32, cropped at random and mirrored as photographs are, and trained on
 at 16 pixels by ResNet-20. Both ways have the same seeds, but draw other boxes.
+``make bench-accuracy``.
 """
 
 import argparse
@@ -12,17 +11,35 @@ import math
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
+from scipy import stats
 
-from benchmarks.machine import describe_machine, machine_line
+from benchmarks.markdown import origin, table
+from benchmarks.results import write_result
 from resnet_core import Recipe, fit
 from resnet_core.data.digits import load_digits
 from resnet_core.data.packed.layout import Layout
 from resnet_core.data.packed.pack import pack
+from resnet_core.data.section import NUM_DIGITS
 
-WAYS = ("image_folder", "packed rgb", "packed yuv420")
+FOLDER = "image_folder"
+WAYS = (FOLDER, "packed rgb", "packed yuv420")
+
+_TEXT = """\
+## Accuracy on packed images
+
+ResNet-20 on handwritten digits as PNGs, {epochs} epochs, {seeds} seeds each way, accuracy on the
+{images} validation images; means with 95 % intervals (Student's t), differences seed by seed.
+
+{table}
+
+Asked: the same accuracy within the noise; {verdict}.
+
+{origin}
+"""
 
 
 def write_digits(root: Path) -> None:
@@ -58,34 +75,63 @@ def accuracy(section: dict[str, dict[str, str]], seed: int, epochs: int) -> floa
     return last
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    print(machine_line(describe_machine()))
+def measure(seeds: int, epochs: int) -> dict[str, list[float]]:
+    """Accuracy of each way, seed by seed."""
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory(prefix="bench-accuracy-") as temporary:
         folder = Path(temporary)
         write_digits(folder / "images")
-        sections = {"image_folder": {"image_folder": {"path": str(folder / "images")}}}
+        sections = {FOLDER: {"image_folder": {"path": str(folder / "images")}}}
         for way, layout in zip(WAYS[1:], (Layout(32, "rgb"), Layout(32, "yuv420")), strict=True):
             pack(folder / "images", folder / layout.pixel_format, layout)
             sections[way] = {"packed": {"path": str(folder / layout.pixel_format)}}
-        for seed in range(options.seeds):
+        for seed in range(seeds):
             for way in WAYS:
-                found[way].append(accuracy(sections[way], seed, options.epochs))
+                found[way].append(accuracy(sections[way], seed, epochs))
                 print(f"seed {seed} {way:14} {found[way][-1]:.4f}", flush=True)
-    for way, values in found.items():
-        error = statistics.stdev(values) / math.sqrt(len(values))
-        gap = [ours - theirs for ours, theirs in zip(values, found[WAYS[0]], strict=True)]
-        spread = statistics.stdev(gap) / math.sqrt(len(gap))
-        print(
-            f"{way:14} {100 * statistics.fmean(values):.2f} +- {100 * error:.2f} % "
-            f"(standard errors); less the folder's {100 * statistics.fmean(gap):+.2f} +- "
-            f"{100 * spread:.2f} points"
+    return found
+
+
+def mean_and_interval(values: list[float]) -> tuple[float, float]:
+    """The mean, and half of its 95 % interval by Student's t."""
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values), float(stats.t.ppf(0.975, len(values) - 1)) * error
+
+
+def section(result: dict[str, Any]) -> str:
+    """Its part of docs/performance.md."""
+    ways, rows, same = result["ways"], [], []
+    for way, values in ways.items():
+        mean, half = mean_and_interval(values)
+        row = [way, f"{100 * mean:.2f} +- {100 * half:.2f}"]
+        if way == FOLDER:
+            rows.append([*row, ""])
+            continue
+        gap, width = mean_and_interval(
+            [ours - theirs for ours, theirs in zip(values, ways[FOLDER], strict=True)]
         )
+        same.append(abs(gap) <= width)
+        rows.append([*row, f"{100 * gap:+.2f} +- {100 * width:.2f}"])
+    return _TEXT.format(
+        seeds=len(ways[FOLDER]),
+        epochs=result["epochs"],
+        images=NUM_DIGITS["validation"],
+        table=table(["way", "accuracy, %", "less the folder's, points"], rows),
+        verdict="met: zero lies within the intervals" if all(same) else "not met here",
+        origin=origin(result),
+    )
+
+
+def main() -> None:
+    """Measure, print, write the result."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--into", type=Path, help="folder of the result")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {"epochs": args.epochs, "ways": measure(args.seeds, args.epochs)}
+    print(section(write_result("packed_accuracy", found, versions={}, folder=args.into)))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,20 @@ again; each part names its own date and hardware.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import defaults, gpu_page, grouped, loop_page
+from benchmarks import (
+    defaults,
+    feed_page,
+    gpu_page,
+    grouped,
+    loop_growth,
+    loop_page,
+    packed_accuracy,
+    sweep_page,
+)
 from benchmarks.alone import REPOSITORY
 from benchmarks.results import read_result
 
@@ -19,16 +29,27 @@ DOCS = REPOSITORY / "docs"
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "loop": loop_page.section,
     "defaults": defaults.section,
+    "feed": feed_page.section,
+    "packed_accuracy": packed_accuracy.section,
+    **{
+        f"sweep_{name}": partial(sweep_page.section, part)
+        for part, name in sweep_page.PARTS.items()
+    },
     "grouped": grouped.section,
     "gpu": gpu_page.section,
 }
 """Name of a result -> its text."""
+PICTURES: dict[str, Callable[[dict[str, Any], Path], None]] = {"loop": loop_growth.picture}
+"""Name of a result -> what draws its figure into a folder."""
 TARGETS = {
-    "loop": "bench-loop",
-    "defaults": "bench-defaults",
-    "grouped": "bench-grouped",
-    "gpu": "bench-gpu",
+    **{name: f"make bench-{name}" for name in ("loop", "defaults", "feed", "grouped", "gpu")},
+    "packed_accuracy": "make bench-accuracy",
+    **{
+        f"sweep_{name}": f"python -m benchmarks.sweep --only {part}"
+        for part, name in sweep_page.PARTS.items()
+    },
 }
+"""Name of a result -> the command that measures it."""
 
 _HEAD = """\
 # Performance
@@ -44,19 +65,22 @@ def page(folder: Path | None = None) -> str:
     parts = [_HEAD]
     for name, section in PARTS.items():
         result = read_result(name, folder)
-        missing = f"Not measured yet: {name} (`make {TARGETS[name]}`).\n"
+        missing = f"Not measured yet: {name} (`{TARGETS[name]}`).\n"
         parts.append(missing if result is None else section(result))
     return "\n".join(parts)
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page and its figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--results", type=Path, help="folder of the results; by default .bench")
     parser.add_argument("--into", type=Path, default=DOCS, help="folder of the page")
     args = parser.parse_args()
     args.into.mkdir(parents=True, exist_ok=True)
     (args.into / "performance.md").write_text(page(args.results))
+    for name, picture in PICTURES.items():
+        if (result := read_result(name, args.results)) is not None:
+            picture(result, args.into)
     print(args.into / "performance.md")
 
 

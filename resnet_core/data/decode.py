@@ -1,9 +1,14 @@
 """Encoded images to RGB; whatever is wrong with one is told as a `BadImage`."""
 
 import struct
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import simplejpeg
+import torch
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from resnet_core.data.dataset import BadImage
 
@@ -15,18 +20,25 @@ _PIL_ERRORS = (
 )  # fmt: skip
 
 
-def read_image(path: str) -> Image.Image:
+_JPEG = b"\xff\xd8\xff"
+
+
+def read_image(path: str) -> Tensor:
     """Decode a file.
 
     Returns:
-        In mode RGB.
+        RGB, uint8 (3, H, W), interleaved in memory, which torch crops and resizes soonest.
 
     Raises:
         BadImage: If it is truncated, damaged, no image, of a mode that RGB cannot hold, or so
             large that it must be an attack.
         OSError: If the operating system cannot read it.
     """
-    return read_with_size(path)[0]
+    content = Path(path).read_bytes()
+    pixels = _decode_jpeg(content)
+    if pixels is None:
+        pixels = np.array(to_rgb(_open(content, path), path))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def read_with_size(
@@ -47,15 +59,37 @@ def read_with_size(
             large that it must be an attack.
         OSError: If the operating system cannot read it.
     """
-    with Path(path).open("rb") as file:
-        try:
-            image = Image.open(file)
-        except _PIL_ERRORS as error:
-            raise _refused(path, error) from error
-        size = image.size
-        if least_px is not None:
-            image.draft(None, (least_px, least_px))
-        return to_rgb(image, path), size
+    content = Path(path).read_bytes()
+    image = _open(content, path)
+    size = image.size
+    if least_px is not None:
+        image.draft(None, (least_px, least_px))
+    pixels = _decode_jpeg(content) if image.size == size else None
+    return to_rgb(image, path) if pixels is None else Image.fromarray(pixels), size
+
+
+def _open(content: bytes, path: str) -> Image.Image:
+    try:
+        return Image.open(BytesIO(content))
+    except _PIL_ERRORS as error:
+        raise _refused(path, error) from error
+
+
+def _decode_jpeg(content: bytes) -> np.ndarray | None:
+    """Pixels, uint8 (H, W, 3), of a whole, usual JPEG, to the bit PIL's in half of its time.
+
+    Of everything else None: PIL knows more formats, and says what is wrong with one.
+    """
+    if not content.startswith(_JPEG):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        most = Image.MAX_IMAGE_PIXELS
+        if colours != "YCbCr" or (most is not None and int(height) * int(width) > most):
+            return None
+        return simplejpeg.decode_jpeg(content)
+    except ValueError:
+        return None
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -3,9 +3,12 @@
 import pytest
 
 from benchmarks import loop_task
+from benchmarks.feed_page import times
+from benchmarks.loop_growth import law
 from benchmarks.loop_page import verdict
 from benchmarks.loop_task import Clock
 from benchmarks.markdown import table
+from benchmarks.packed_accuracy import mean_and_interval
 from benchmarks.performance import page
 from benchmarks.scale_fit import exponent
 from benchmarks.spread import spread
@@ -64,6 +67,22 @@ def test_a_step_is_compared_with_the_bare_ones_before_and_after_it(monkeypatch):
     found = clock.microseconds()
     assert (found["cpu"], found["bare_cpu"]) == (42.5, 20)
     assert found["above_cpu"] == (50 - 20 + 35 - 25) / 2
+
+
+def test_a_law_is_fitted_only_to_costs_above_zero():
+    assert law([1, 10, 100], [5.0, 50.0, 500.0]) == "1.00"
+    assert law([1, 10, 100], [5.0, -1.0, 500.0]) == "none"
+
+
+def test_a_way_is_as_many_times_as_fast_as_the_reference_by_their_medians():
+    rates = {"ours": {"cpu": [90.0, 100.0, 400.0]}, "theirs": {"cpu": [20.0, 25.0, 26.0]}}
+    assert times(rates, "ours", "theirs") == 4
+
+
+def test_of_five_seeds_the_interval_is_students():
+    # Deviation of 1 to 5 is sqrt(2.5), its error sqrt(2.5 / 5); t(0.975, 4) = 2.776445 (tables).
+    mean, half = mean_and_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (mean, half) == (3.0, pytest.approx(2.776445 * 0.5**0.5, abs=1e-5))
 
 
 def test_a_table_lines_up_numbers_on_the_right():

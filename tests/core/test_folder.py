@@ -55,7 +55,7 @@ def test_files_and_labels_are_those_of_torchvisions_image_folder(tmp_path):
         (train[index] for index in range(5)), (expected[index] for index in range(5)), strict=True
     ):
         assert label == their_label
-        assert np.array_equal(np.asarray(image), np.asarray(their_image))
+        assert np.array_equal(image.permute(1, 2, 0), np.asarray(their_image))
 
 
 def test_each_split_has_a_folder(tmp_path):
@@ -197,8 +197,33 @@ def test_every_mode_of_8_bits_becomes_rgb(tmp_path, mode):
     path = tmp_path / "white.tif"
     image.save(path)
     found = read_image(str(path))
-    assert found.mode == "RGB"
-    assert np.asarray(found).tolist() == np.full((4, 5, 3), 255).tolist()
+    assert found.dtype == torch.uint8
+    assert found.tolist() == np.full((3, 4, 5), 255).tolist()
+
+
+@pytest.mark.parametrize("options", [
+    {"subsampling": "4:4:4"}, {"subsampling": "4:2:2"}, {"subsampling": "4:2:0"},
+    {"progressive": True}, {"quality": 5}, {"keep_rgb": True}, {"restart_marker_rows": 1},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_is_to_the_bit_what_pil_decodes(tmp_path, mode, options):
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8))
+    path = tmp_path / "one.jpg"
+    small.resize((201, 133)).convert(mode).save(path, **options)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    found = read_image(str(path))
+    assert found.shape == (3, 133, 201)
+    assert np.array_equal(found.permute(1, 2, 0), expected)
+
+
+def test_a_usual_jpeg_is_decoded_without_pil(tmp_path, monkeypatch):
+    path = tmp_path / "one.jpg"
+    path.write_bytes(encoded())
+    expected = read_image(str(path))
+    monkeypatch.delattr(Image, "open")
+    assert torch.equal(read_image(str(path)), expected)
 
 
 def test_a_file_that_is_gone_is_no_bad_image(tmp_path):

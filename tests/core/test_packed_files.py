@@ -85,7 +85,7 @@ def test_the_images_held_out_are_those_of_the_folder(tmp_path, ratio):
     ]
     for ours, expected in zip(open_all(folder, validation_ratio=ratio), theirs, strict=True):
         assert ours.labels.tolist() == expected.labels.tolist()
-        sizes = [list(expected[index][0].size) for index in range(len(expected))]
+        sizes = [[*reversed(expected[index][0].shape[1:])] for index in range(len(expected))]
         assert ours.sizes.tolist() == sizes
 
 

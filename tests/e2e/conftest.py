@@ -141,6 +141,7 @@ def ray_head(num_cpus: int, *, asks_for_token: bool = True) -> Iterator[Cluster]
     if not asks_for_token:
         token = {"RAY_AUTH_MODE": "disabled"}
     environment |= {"PATH": f"{bin_folder}:{environment['PATH']}", **token}
+    environment["TMPDIR"] = folder  # what workers that are killed leave there goes with it
     command = f"ray start --head --port {port} --dashboard-port {dashboard_port}"
     command += f" --num-cpus {num_cpus} --node-ip-address 127.0.0.1 --temp-dir {folder}"
     command += " --include-dashboard true --disable-usage-stats --include-log-monitor false"
