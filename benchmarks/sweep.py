@@ -34,7 +34,8 @@ def measure(part: str, args: argparse.Namespace) -> dict[str, Any]:
             return {"seconds": _starts(at_most(start.TRIALS))}
         case "b":
             trials = at_most(throughput.TRIALS)
-            return {"sides": throughput.measure(trials, args.repeats, args.epochs)}
+            sides = throughput.measure(trials, args.repeats, args.epochs)
+            return {"sides": sides, "epochs": args.epochs}
         case "c":
             return many_trials.measure(at_most(many_trials.TRIALS))
         case _:

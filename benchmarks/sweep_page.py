@@ -10,6 +10,11 @@ START_RATIO, ONE_SLOT_RATIO, TWO_SLOTS_RATIO, GROWTH_MB = 20, 0.8, 1.0, 100
 OVERHEAD_RATIO = 1.10
 """Asked of ours, at least, at least, more than, at most, at most."""
 
+_VERDICTS = {
+    True: "met",
+    False: "not met here",
+    None: "not decided by trainings that are cut short, in which start and end weigh more",
+}
 _TITLES = {
     "a": "Start of a trial",
     "b": "Trials per minute",
@@ -36,13 +41,13 @@ def section(part: str, result: dict[str, Any]) -> str:
         title=_TITLES[part],
         lines="\n".join(lines),
         asked=asked,
-        verdict="met" if met else "not met here",
+        verdict=_VERDICTS[met],
         origin=origin(result),
     )
 
 
-def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool]:
-    """What was measured, what was asked, and whether that is met."""
+def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool | None]:
+    """What was measured, what was asked, and whether that is met; None is not decided."""
     match part:
         case "a":
             seconds = result["seconds"]
@@ -53,7 +58,7 @@ def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool]:
             one, two = throughput.ratios(sides).values()
             asked = f"at least {ONE_SLOT_RATIO:g} with one slot, above {TWO_SLOTS_RATIO:g} with two"
             met = one >= ONE_SLOT_RATIO and two > TWO_SLOTS_RATIO
-            return throughput.lines(sides), asked, met
+            return throughput.lines(sides), asked, met if result["epochs"] is None else None
         case "c":
             growth_mb = many_trials.growth_bytes(result) / many_trials.MEGABYTE
             return many_trials.lines(result), f"within {GROWTH_MB} MB", growth_mb <= GROWTH_MB
