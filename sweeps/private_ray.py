@@ -121,7 +121,8 @@ def end_stale_ones() -> None:
     """
     for folder in Path(tempfile.gettempdir()).glob("sweeps-*-*"):
         pid = folder.name.split("-")[1]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
-            with suppress(psutil.AccessDenied):  # another user's
+        with suppress(FileNotFoundError):  # another driver removes it, too
+            is_own = folder.lstat().st_uid == os.getuid()
+            if is_own and pid.isdigit() and not psutil.pid_exists(int(pid)):
                 _end([one for one in psutil.process_iter() if _mentions(one, folder)])
                 shutil.rmtree(folder, ignore_errors=True)
