@@ -7,7 +7,10 @@ from PIL import Image
 
 from resnet_core.data.packed.layout import Layout, PackManifest, PixelFormat
 from resnet_core.data.packed.pack import pack
+from resnet_core.data.packed.source import load_packed
+from resnet_core.data.section import PackedConfig
 
+RGB = Layout(32, "rgb")
 SIZES = ((50, 40), (40, 50), (44, 44), (90, 30))
 """Width and height of images 0, 1, 2, 3, 4 (as 0), ..."""
 
@@ -37,3 +40,13 @@ def make_packed(
     source = make_folder(tmp_path / "images", **(counts or {"train": 12, "val": 5, "test": 3}))
     folder = tmp_path / "packed"
     return folder, pack(source, folder, Layout(size_px, pixel_format))
+
+
+def open_all(folder: Path, **section) -> list:
+    return load_packed(PackedConfig(path=str(folder), **section))[1]
+
+
+def flip_a_byte(file: Path, at: int = 1000) -> None:
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)

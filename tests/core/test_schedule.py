@@ -1,97 +1,19 @@
+"""What a schedule multiplies the rate by: the published one, closed forms, torch's schedules."""
+
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch.optim import lr_scheduler
 
 from resnet_core.core_yaml import read_document
-from resnet_core.schedule import Multiplier, SchedulesConfig, build_schedule
+from resnet_core.schedule import Multiplier, SchedulesConfig
+from tests.core.closed_forms import KINDS, SIZES, half_cosine, schedule
 
 PUBLISHED = {"linear_warmup": "8ep", "cosine_decay": {"T_max": "82ep", "eta_min": 0}}
-
-# Steps in one epoch, in 2.5 epochs and in half of one, to the nearest step, halves up.
-SIZES = {
-    "CIFAR-10 by 128": (390, 975, 195),  # 50,000 // 128
-    "ImageNet by 2048": (625, 1563, 313),  # 1,281,167 // 2048; 1562.5 and 312.5
-    "50 images by 16": (3, 8, 2),  # 7.5 and 1.5
-    "one batch": (1, 3, 1),  # 2.5 and 0.5
-}
-
-
-def half_cosine(share: float) -> float:
-    """(1 + cos x) / 2 = cos^2(x / 2): 1 at share 0, 0 at share 1."""
-    return math.cos(math.pi / 2 * share) ** 2
-
-
-def restarts(step: int, length: int, _: int) -> float:
-    # Cycles of n, 2n, 4n, ... steps: number i begins at (2^i - 1) n.
-    cycle = (step // length + 1).bit_length() - 1
-    return 0.1 + 0.9 * half_cosine((step / length - 2**cycle + 1) / 2**cycle)
-
-
-def one_cycle(step: int, length: int, _: int) -> float:
-    # Smith & Topin as torch's OneCycleLR: from 1/25 up at 30% of n steps, down to 1e-4 of 1/25.
-    top = 0.3 * length - 1
-    if step <= top:
-        return 1 - 0.96 * half_cosine(step / top)
-    share = min((step - top) / (length - 1 - top), 1)
-    return 4e-6 + (1 - 4e-6) * half_cosine(share)
-
-
-# Each kind with lengths of 2.5 (and 0.5) epochs and, at a peak of 2, a floor of 0.1 of it; and its
-# closed form: of the steps since the warm-up and the lengths in steps.
-KINDS: dict[str, tuple[dict[str, Any], Callable[[int, int, int], float]]] = {
-    "constant": ({}, lambda step, length, half: 1),
-    "cosine_decay": (
-        {"T_max": "2.5ep", "eta_min": 0.2},
-        lambda step, length, half: 0.1 + 0.9 * half_cosine(min(step / length, 1)),
-    ),
-    "cosine_restarts": ({"T_0": "2.5ep", "T_mult": 2, "eta_min": 0.2}, restarts),
-    "exponential": (
-        {"gamma": 0.3, "period": "2.5ep"},
-        lambda step, length, half: math.exp(step / length * math.log(0.3)),
-    ),
-    "linear": (
-        {"T_max": "2.5ep", "eta_min": 0.2},
-        lambda step, length, half: 1 - 0.9 * min(step, length) / length,
-    ),
-    "one_cycle": ({"T_max": "2.5ep"}, one_cycle),
-    "polynomial": (
-        {"T_max": "2.5ep", "eta_min": 0.2, "power": 3},
-        lambda step, length, half: 0.1 + 0.9 * (max(length - step, 0) / length) ** 3,
-    ),
-    "step_decay": (
-        {"milestones": ["0.5ep", "2.5ep"], "gamma": 0.1},
-        lambda step, length, half: 0.01 if step >= length else 0.1 if step >= half else 1,
-    ),
-    "warmup_stable_decay": (
-        {"T_stable": "0.5ep", "T_decay": "2.5ep", "eta_min": 0.2},
-        lambda step, length, half: 1 - 0.9 * min(max(step - half, 0), length) / length,
-    ),
-}
-WITH_FLOOR = [kind for kind, (section, _) in KINDS.items() if "eta_min" in section]
 FROM_THE_WARM_UP = [kind for kind in KINDS if kind != "step_decay"]
-
-
-def schedule(
-    section: dict[str, Any],
-    *,
-    peak: float = 1.0,
-    epochs: int = 90,
-    per_epoch: int = 1,
-    scale: Fraction = Fraction(1),
-) -> Multiplier:
-    return build_schedule(
-        SchedulesConfig.model_validate(section),
-        peak_learning_rate=peak,
-        steps_per_epoch=per_epoch,
-        total_steps=epochs * per_epoch,
-        scale=scale,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -226,25 +148,6 @@ def test_the_floor_is_a_learning_rate_and_holds_to_the_end():
     assert [ours(10), ours(15), ours(19)] == pytest.approx([0.25] * 3, abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", WITH_FLOOR)
-def test_a_floor_above_the_peak_is_refused(kind):
-    section = KINDS[kind][0] | {"eta_min": 3}
-    with pytest.raises(ValueError, match=rf"{kind}\.eta_min 3 is above the peak learning rate 2$"):
-        schedule({kind: section}, peak=2.0)
-
-
-@pytest.mark.parametrize("kind", WITH_FLOOR)
-def test_a_floor_as_high_as_the_peak_keeps_the_peak(kind):
-    ours = schedule({kind: KINDS[kind][0] | {"eta_min": 2}}, peak=2.0)
-    assert {ours(step) for step in range(90)} == {1.0}
-
-
-@pytest.mark.parametrize("kind", WITH_FLOOR)
-def test_a_floor_below_zero_is_refused(kind):
-    with pytest.raises(ValidationError, match=rf"{kind}\.eta_min"):
-        SchedulesConfig.model_validate({kind: KINDS[kind][0] | {"eta_min": -0.1}})
-
-
 def test_interval_epoch_keeps_the_rate_of_the_epochs_first_step():
     section = {"cosine_decay": {"T_max": "4ep", "interval": "epoch"}}
     by_epoch = schedule(section, epochs=4, per_epoch=10)
@@ -298,44 +201,6 @@ def test_a_warm_up_trains_the_first_batch_alone_at_rate_zero(kind):
     assert [step for step in range(450) if ours(step) == 0] == [0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_scale_of_one_half_halves_every_length(kind):
-    section, closed_form = KINDS[kind]
-    ours = schedule({kind: section}, peak=2.0, per_epoch=390, scale=Fraction(1, 2))
-    for step in range(2000):
-        # 2.5 and 0.5 epochs of 390 steps, halved: 487.5 and 97.5, halves up.
-        assert abs(ours(step) - closed_form(step, 488, 98)) < 1e-12, step
-
-
-def test_a_scale_of_one_half_halves_the_warm_up():
-    ours = schedule({"linear_warmup": "8ep"}, per_epoch=10, scale=Fraction(1, 2))
-    assert [ours(step) for step in (0, 10, 39, 40)] == [0, 10 / 40, 39 / 40, 1]
-
-
-def test_a_scale_halves_lengths_in_batches():
-    section = {"step_decay": {"milestones": ["30ba", "61ba"], "gamma": 0.5}}
-    ours = schedule(section, per_epoch=10, scale=Fraction(1, 2))
-    # 15, and 30.5 upwards.
-    assert [ours(step) for step in (14, 15, 30, 31)] == [1, 0.5, 0.5, 0.25]
-
-
-def test_a_scale_leaves_shares_of_the_training_alone():
-    section = {"linear_warmup": "0.1dur", "linear": {"T_max": "0.9dur"}}
-    ours = schedule(section, epochs=100, scale=Fraction(1, 2))
-    assert [ours(step) for step in (5, 10, 55, 100)] == pytest.approx([0.5, 1, 0.5, 0], abs=1e-12)
-
-
-def test_a_length_that_rounds_to_no_step_drops_the_rate_at_once():
-    # 0.04 of 10 steps.
-    ours = schedule({"linear": {"T_max": "0.04ep", "eta_min": 0.25}}, per_epoch=10)
-    assert [ours(step) for step in range(3)] == [1, 0.25, 0.25]
-
-
-def test_a_warm_up_that_rounds_to_no_step_is_none():
-    ours = schedule({"linear_warmup": "0.04ep", "linear": {"T_max": "2ba"}}, per_epoch=10)
-    assert [ours(step) for step in range(3)] == [1, 0.5, 0]
-
-
 def test_the_published_block_reads_as_it_stands():
     text = """
 linear_warmup: 8ep
@@ -351,11 +216,6 @@ cosine_decay:
     assert published == SchedulesConfig.model_validate(PUBLISHED)
 
 
-def test_verbose_true_is_refused():
-    with pytest.raises(ValidationError, match=r"cosine_decay\.verbose"):
-        SchedulesConfig.model_validate({"cosine_decay": {"T_max": "82ep", "verbose": True}})
-
-
 def test_step_decay_multiplies_at_each_milestone():
     ours = schedule({"step_decay": {"milestones": ["30ep", "60ep"], "gamma": 0.1}}, per_epoch=100)
     steps = [0, 2999, 3000, 5999, 6000, 8999]
@@ -368,70 +228,7 @@ def test_milestones_count_from_the_beginning_of_the_warm_up():
     assert [ours(step) for step in (5, 10, 19, 20)] == [0.5, 1, 1, 0.5]
 
 
-def test_lengths_may_be_shares_of_the_whole_training():
-    section = {"linear_warmup": "0.1dur", "cosine_decay": {"T_max": "0.9dur"}}
-    ours = schedule(section, epochs=100)
-    assert [ours(5), ours(10)] == [0.5, 1]
-    assert ours(55) == pytest.approx(0.5, abs=1e-12)
-
-
 @pytest.mark.parametrize("section", [{}, {"linear_warmup": None}, {"linear_warmup": "0ep"}])
 def test_without_warm_up_and_decay_the_rate_is_the_peak(section):
     ours = schedule(section)
     assert {ours(step) for step in range(90)} == {1.0}
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"cosine_decay"}))
-def test_two_decays_are_refused(kind):
-    decays = {"cosine_decay": KINDS["cosine_decay"][0], kind: KINDS[kind][0]}
-    with pytest.raises(ValidationError, match=r"choose one of constant, cosine_decay, .*, got "):
-        SchedulesConfig.model_validate(decays)
-
-
-def test_a_decay_of_null_is_none():
-    decays = {"cosine_decay": None, "linear": {"T_max": "1ep"}}
-    assert SchedulesConfig.model_validate(decays).decay[0] == "linear"
-
-
-LENGTHS = [
-    ("cosine_decay", "T_max"),
-    ("cosine_restarts", "T_0"),
-    ("exponential", "period"),
-    ("linear", "T_max"),
-    ("one_cycle", "T_max"),
-    ("polynomial", "T_max"),
-    ("warmup_stable_decay", "T_decay"),
-]
-
-
-@pytest.mark.parametrize("text", ["0ep", "0ba", "0.0dur"])
-@pytest.mark.parametrize(("kind", "name"), LENGTHS)
-def test_a_decay_of_no_length_is_refused(kind, name, text):
-    with pytest.raises(ValidationError, match=rf"{kind}\.{name}\n.*must be longer than 0, got 0"):
-        SchedulesConfig.model_validate({kind: KINDS[kind][0] | {name: text}})
-
-
-def test_a_stable_part_of_no_length_is_allowed():
-    section = {"warmup_stable_decay": {"T_stable": "0ep", "T_decay": "4ba"}}
-    assert [schedule(section)(step) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
-
-
-@pytest.mark.parametrize(("kind", "name"), [*LENGTHS, ("warmup_stable_decay", "T_stable")])
-def test_a_decay_as_long_as_a_wall_clock_time_is_refused(kind, name):
-    with pytest.raises(ValidationError, match=rf"{kind}\.{name}\n.*30min is wall-clock time"):
-        SchedulesConfig.model_validate({kind: KINDS[kind][0] | {name: "30min"}})
-
-
-@pytest.mark.parametrize(
-    "section",
-    [{"linear_warmup": "90sec"}, {"step_decay": {"milestones": ["1ep", "90sec"]}}],
-    ids=["warm-up", "milestone"],
-)
-def test_a_warm_up_or_milestone_in_wall_clock_time_is_refused(section):
-    with pytest.raises(ValidationError, match="90sec is wall-clock time"):
-        SchedulesConfig.model_validate(section)
-
-
-def test_step_decay_needs_a_milestone():
-    with pytest.raises(ValidationError, match="at least 1 item"):
-        SchedulesConfig.model_validate({"step_decay": {"milestones": []}})

@@ -37,3 +37,14 @@ def sweep(tmp_path, monkeypatch):
         return write_sweep(tmp_path, text, **options)
 
     return sweep
+
+
+@pytest.fixture
+def searching(tmp_path):
+    """A sweep of 20 trials that an algorithm suggests."""
+
+    def searching(algorithm="random", more="", **options):
+        search = f"search: {{algorithm: {algorithm}, trials: 20, seed: 3}}\n"
+        return write_sweep(tmp_path, search + more, **options)
+
+    return searching

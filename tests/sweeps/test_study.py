@@ -1,71 +1,46 @@
-"""Optuna's view of a sweep's trials, and what it suggests."""
+"""Optuna's view of a sweep's trials: their states, values and constraints."""
 
 import math
-from typing import Any
 
-import optuna
 import pytest
 
-from sweeps.record import TrialRecord
-from sweeps.spec import Sweep
-from sweeps.study import Seen, Suggester
-from tests.sweeps.simulation import LR, SPACE, write_sweep
-
-OTHER = "optimizer.decoupled_sgdw.momentum"
-WIDE = f"{SPACE}  {OTHER}: {{uniform: [0.5, 0.99]}}\n"
-SEARCH = "search: {algorithm: ALGORITHM, trials: 20, seed: 3}\n"
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    def sweep(algorithm="random", more="", **options):
-        return write_sweep(tmp_path, SEARCH.replace("ALGORITHM", algorithm) + more, **options)
-
-    return sweep
-
-
-def seen(index: int, curve=None, overrides=None, costs=(), **fields: Any) -> Seen:
-    overrides = {LR: 1.0} if overrides is None else overrides
-    record = TrialRecord(index, f"t{index:04d}", "0" * 64, overrides, **fields)
-    return Seen(record, curve or {}, costs)
-
-
-def told(sweep, *trials: Seen) -> list[optuna.trial.FrozenTrial]:
-    return Suggester(sweep).study(9, trials).trials
+from sweeps.study import Suggester
+from tests.sweeps.seen_trials import seen, told
+from tests.sweeps.simulation import LR
 
 
 @pytest.mark.parametrize("status", ["stopped_early", "paused"])
-def test_a_trial_stopped_at_a_rung_is_pruned_with_its_value_there(sweep, status):
-    (trial,) = told(sweep(), seen(1, {1: 0.3, 3: 0.5}, status=status))
+def test_a_trial_stopped_at_a_rung_is_pruned_with_its_value_there(searching, status):
+    (trial,) = told(searching(), seen(1, {1: 0.3, 3: 0.5}, status=status))
     assert trial.state.name == "PRUNED"
     assert trial.intermediate_values == {1: 0.3, 3: 0.5}
     assert trial.params == {LR: 1.0}
 
 
-def test_a_completed_trial_is_complete_with_the_value_of_its_last_epoch(sweep):
-    (trial,) = told(sweep(), seen(1, {8: 0.9, 9: 0.8}, status="completed"))
+def test_a_completed_trial_is_complete_with_the_value_of_its_last_epoch(searching):
+    (trial,) = told(searching(), seen(1, {8: 0.9, 9: 0.8}, status="completed"))
     assert (trial.state.name, trial.values) == ("COMPLETE", [0.8])
 
 
 @pytest.mark.parametrize("status", ["pending", "running"])
-def test_a_trial_that_was_begun_is_running(sweep, status):
-    (trial,) = told(sweep(), seen(1, status=status))
+def test_a_trial_that_was_begun_is_running(searching, status):
+    (trial,) = told(searching(), seen(1, status=status))
     assert trial.state.name == "RUNNING"
 
 
-def test_a_failed_trial_is_failed_and_has_no_value(sweep):
-    (trial,) = told(sweep(), seen(1, {1: 0.5}, status="failed"))
+def test_a_failed_trial_is_failed_and_has_no_value(searching):
+    (trial,) = told(searching(), seen(1, {1: 0.5}, status="failed"))
     assert (trial.state.name, trial.values) == ("FAIL", None)
 
 
-def test_a_trial_that_ends_with_nan_is_failed(sweep):
-    (trial,) = told(sweep(), seen(1, {8: 0.5, 9: math.nan}, status="completed"))
+def test_a_trial_that_ends_with_nan_is_failed(searching):
+    (trial,) = told(searching(), seen(1, {8: 0.5, 9: math.nan}, status="completed"))
     assert (trial.state.name, trial.values) == ("FAIL", None)
 
 
-def test_a_trial_that_diverged_is_infeasible_with_the_worst_value_of_all(sweep):
+def test_a_trial_that_diverged_is_infeasible_with_the_worst_value_of_all(searching):
     first, second = told(
-        sweep(),
+        searching(),
         seen(1, {9: 0.4}, status="completed"),
         seen(2, status="infeasible", reason="nan"),
     )
@@ -74,8 +49,8 @@ def test_a_trial_that_diverged_is_infeasible_with_the_worst_value_of_all(sweep):
     assert first.constraints == {"trains": 0.0}
 
 
-def test_of_a_loss_the_worst_is_the_largest(sweep):
-    what = sweep(more="objective: {metric: val_loss}\n")
+def test_of_a_loss_the_worst_is_the_largest(searching):
+    what = searching(more="objective: {metric: val_loss}\n")
     _, _, third = told(
         what,
         seen(1, {9: 0.4}, status="completed"),
@@ -85,8 +60,8 @@ def test_of_a_loss_the_worst_is_the_largest(sweep):
     assert third.values == [0.7]
 
 
-def test_a_trial_that_violates_a_constraint_is_told_by_how_much(sweep):
-    what = sweep(more="constraints: [parameters <= 1M]\n")
+def test_a_trial_that_violates_a_constraint_is_told_by_how_much(searching):
+    what = searching(more="constraints: [parameters <= 1M]\n")
     good, bad = told(
         what,
         seen(1, {9: 0.4}, status="completed", violations={"parameters <= 1M": -0.5}),
@@ -96,14 +71,14 @@ def test_a_trial_that_violates_a_constraint_is_told_by_how_much(sweep):
     assert good.constraints == {"parameters <= 1M": -0.5, "trains": 0.0}
 
 
-def test_without_constraints_and_infeasible_trials_optuna_hears_of_none(sweep):
-    (trial,) = told(sweep(), seen(1, {9: 0.4}, status="completed"))
+def test_without_constraints_and_infeasible_trials_optuna_hears_of_none(searching):
+    (trial,) = told(searching(), seen(1, {9: 0.4}, status="completed"))
     assert not trial.constraints
 
 
-def test_trials_outside_the_space_and_the_recipe_are_not_told(sweep):
+def test_trials_outside_the_space_and_the_recipe_are_not_told(searching):
     trials = told(
-        sweep(),
+        searching(),
         seen(0, {9: 0.5}, overrides={}, status="completed"),
         seen(1, {9: 0.5}, overrides={LR: 100.0}, status="completed"),
         seen(2, {9: 0.5}, overrides={LR: 1.0, "seed": 7}, status="completed"),
@@ -115,8 +90,8 @@ def test_trials_outside_the_space_and_the_recipe_are_not_told(sweep):
 @pytest.mark.parametrize(
     ("metric", "direction"), [("val_accuracy", "MAXIMIZE"), ("val_loss", "MINIMIZE")]
 )
-def test_optuna_knows_the_direction_of_the_objective(sweep, metric, direction):
-    study = Suggester(sweep(more=f"objective: {{metric: {metric}}}\n")).study(1, [])
+def test_optuna_knows_the_direction_of_the_objective(searching, metric, direction):
+    study = Suggester(searching(more=f"objective: {{metric: {metric}}}\n")).study(1, [])
     assert study.direction.name == direction
 
 
@@ -125,8 +100,8 @@ def test_optuna_knows_the_direction_of_the_objective(sweep, metric, direction):
 AGAINST = "objective: {against: [parameters, training_seconds]}\n"
 
 
-def test_with_several_objectives_optuna_gets_all_values_and_no_rungs(sweep):
-    suggester = Suggester(sweep("nsga2", AGAINST))
+def test_with_several_objectives_optuna_gets_all_values_and_no_rungs(searching):
+    suggester = Suggester(searching("nsga2", AGAINST))
     study = suggester.study(
         9,
         [
@@ -140,9 +115,9 @@ def test_with_several_objectives_optuna_gets_all_values_and_no_rungs(sweep):
     assert (pruned.state.name, pruned.intermediate_values) == ("PRUNED", {})
 
 
-def test_with_several_objectives_an_infeasible_trial_has_the_worst_of_each(sweep):
+def test_with_several_objectives_an_infeasible_trial_has_the_worst_of_each(searching):
     *_, bad = told(
-        sweep("nsga2", AGAINST),
+        searching("nsga2", AGAINST),
         seen(1, {9: 0.8}, status="completed", costs=(1000.0, 60.0)),
         seen(2, {9: 0.6}, status="completed", costs=(400.0, 90.0)),
         seen(3, status="infeasible", reason="nan", costs=(100.0, None)),
@@ -150,181 +125,8 @@ def test_with_several_objectives_an_infeasible_trial_has_the_worst_of_each(sweep
     assert bad.values == [0.6, 1000.0, 90.0]
 
 
-def test_a_trial_without_one_of_its_costs_is_not_complete(sweep):
+def test_a_trial_without_one_of_its_costs_is_not_complete(searching):
     (trial,) = told(
-        sweep("nsga2", AGAINST), seen(1, {9: 0.8}, status="completed", costs=(1000.0, None))
+        searching("nsga2", AGAINST), seen(1, {9: 0.8}, status="completed", costs=(1000.0, None))
     )
     assert trial.state.name == "FAIL"
-
-
-# ---- grids ---------------------------------------------------------------------------------------
-
-GRID = "space:\n  train_batch_size: {grid: [32, 64]}\n  seed: {grid: [1, 2, 3]}\n"
-
-
-def suggestions(sweep, count: int) -> list[Any]:
-    """Each trial completes with a value that depends on nothing but its index."""
-    suggester, trials, found = Suggester(sweep), [], []
-    for index in range(1, count + 1):
-        suggestion = suggester.suggest(index, trials)
-        if suggestion is None:
-            found.append(None)
-            continue
-        overrides, sampler = suggestion
-        found.append(overrides)
-        value = (index * 7 % 10) / 10
-        trials.append(seen(index, {9: value}, overrides, status="completed", sampler=sampler))
-    return found
-
-
-def test_a_grid_goes_through_every_point_once_and_ends(sweep):
-    found = suggestions(sweep("grid", space=GRID), 8)
-    points = [(one["train_batch_size"], one["seed"]) for one in found[:6]]
-    assert points == [(32, 1), (32, 2), (32, 3), (64, 1), (64, 2), (64, 3)]
-    assert found[6:] == [None, None]
-
-
-def test_a_rerun_takes_no_point_of_the_grid_away(sweep):
-    what = sweep("grid", space=GRID)
-    trials = [
-        seen(1, {9: 0.5}, {"train_batch_size": 32, "seed": 1}, status="completed"),
-        seen(2, {9: 0.5}, {"train_batch_size": 32, "seed": 9}, status="completed",
-             origin="rerun of t0001"),
-    ]  # fmt: skip
-    suggestion = Suggester(what).suggest(3, trials)
-    assert suggestion is not None
-    assert suggestion[0] == {"train_batch_size": 32, "seed": 2}
-
-
-@pytest.mark.parametrize("algorithm", ["random", "tpe", "qmc"])
-def test_keys_of_kind_grid_are_cycled_while_the_algorithm_chooses_the_rest(sweep, algorithm):
-    space = f"space:\n  train_batch_size: {{grid: [32, 64, 96]}}\n  {LR}: {{uniform: [1, 2]}}\n"
-    found = suggestions(sweep(algorithm, space=space), 7)
-    assert [one["train_batch_size"] for one in found] == [32, 64, 96, 32, 64, 96, 32]
-    assert len({one[LR] for one in found}) == 7
-
-
-# ---- samplers ------------------------------------------------------------------------------------
-
-
-def test_qmc_goes_on_in_its_sequence_and_never_repeats_a_point(sweep):
-    found = suggestions(sweep("qmc", space=WIDE), 18)
-    assert len({str(one) for one in found}) == 18
-    # The first point is drawn at random. Of a Sobol sequence each half of a range gets half of
-    # the first 16 points, and so does each quarter a quarter.
-    quarters = [int((one[OTHER] - 0.5) / 0.49 * 4) for one in found[1:17]]
-    assert [quarters.count(quarter) for quarter in range(4)] == [4, 4, 4, 4]
-
-
-@pytest.fixture
-def impossible_above(monkeypatch):
-    """Makes every recipe impossible whose momentum is above a bound."""
-
-    def impossible_above(bound: float) -> None:
-        recipe_for = Sweep.recipe_for
-
-        def picky(self: Sweep, overrides: dict[str, Any]) -> Any:
-            if overrides.get(OTHER, 0) > bound:
-                raise ValueError("impossible")
-            return recipe_for(self, overrides)
-
-        monkeypatch.setattr(Sweep, "recipe_for", picky)
-
-    return impossible_above
-
-
-@pytest.mark.parametrize("algorithm", ["random", "tpe", "qmc", "cmaes", "nsga2"])
-def test_impossible_points_are_left_out(sweep, algorithm, impossible_above):
-    what = sweep(algorithm, space=WIDE)
-    impossible_above(0.75)
-    found = suggestions(what, 12)
-    assert all(one[OTHER] <= 0.75 for one in found)
-    if algorithm != "nsga2":  # whose children may equal a parent
-        assert len({str(one) for one in found}) == 12
-
-
-def test_qmc_leaves_impossible_points_of_its_sequence_out_and_takes_the_next(
-    sweep, impossible_above
-):
-    what = sweep("qmc", space=WIDE)
-    sequence = suggestions(what, 25)[1:]  # the first point is drawn at random
-    impossible_above(0.75)
-    found = suggestions(what, 10)[1:]
-    assert found == [point for point in sequence if point[OTHER] <= 0.75][:9]
-
-
-def test_a_space_without_a_possible_point_is_an_error_and_no_endless_loop(sweep, impossible_above):
-    what = sweep("qmc", space=WIDE)
-    impossible_above(0.4)
-    with pytest.raises(ValueError, match="impossible"):
-        Suggester(what).suggest(1, [])
-
-
-def test_cmaes_carries_its_distribution_from_trial_to_trial(sweep):
-    suggester, trials = Suggester(sweep("cmaes", space=WIDE)), []
-    for index in range(1, 20):
-        suggestion = suggester.suggest(index, trials)
-        assert suggestion is not None
-        overrides, sampler = suggestion
-        trials.append(
-            seen(index, {9: overrides[OTHER]}, overrides, status="completed", sampler=sampler)
-        )
-    generations = [one.record.sampler["trial"].get("cma:generation") for one in trials]
-    # The first trial is drawn at random; a population of two dimensions has
-    # 4 + floor(3 ln 2) = 6 members.
-    assert generations == [None, *[0] * 6, *[1] * 6, *[2] * 6]
-
-
-def test_a_population_of_nsga2_is_a_fifth_of_the_trials_and_generations_follow(sweep):
-    suggester, trials = Suggester(sweep("nsga2", space=WIDE)), []
-    for index in range(1, 13):
-        suggestion = suggester.suggest(index, trials)
-        assert suggestion is not None
-        overrides, sampler = suggestion
-        trials.append(
-            seen(index, {9: overrides[OTHER]}, overrides, status="completed", sampler=sampler)
-        )
-    generations = [one.record.sampler["trial"]["NSGAIISampler:generation"] for one in trials]
-    assert generations == [*[0] * 4, *[1] * 4, *[2] * 4]
-
-
-def test_tpe_comes_nearer_to_what_was_good(sweep):
-    # The value falls with the momentum's distance from 0.9. Points drawn from 0.5 to 0.99 lie
-    # (0.4 * 0.2 + 0.09 * 0.045) / 0.49 = 0.17 away on average; twenty later ones less than half.
-    suggester, trials = Suggester(sweep("tpe", space=WIDE)), []
-    for index in range(1, 41):
-        suggestion = suggester.suggest(index, trials)
-        assert suggestion is not None
-        distance = abs(suggestion[0][OTHER] - 0.9)
-        trials.append(seen(index, {9: 1 - distance}, suggestion[0], status="completed"))
-    distances = [abs(one.record.overrides[OTHER] - 0.9) for one in trials[20:]]
-    assert sum(distances) / 20 < 0.085
-
-
-def test_a_suggestion_does_not_depend_on_what_was_asked_before(sweep):
-    suggester = Suggester(sweep("random"))
-    first = suggester.suggest(1, [])
-    suggester.suggest(2, [])
-    assert suggester.suggest(1, []) == first
-
-
-def test_what_a_sampler_notes_down_is_plain_data(sweep):
-    suggestion = Suggester(sweep("cmaes", space=WIDE)).suggest(
-        2, [seen(1, {9: 0.5}, {LR: 1.0, OTHER: 0.7}, status="completed")]
-    )
-    assert suggestion is not None
-    assert suggestion[1]["trial"]["cma:generation"] == 0
-    assert suggestion[1]["study"] == {}
-
-
-def test_sub_trees_reach_optuna_as_text_and_come_back_as_trees(sweep):
-    trees = [
-        {"linear_warmup": "1ep", "cosine_decay": {"T_max": "8ep"}},
-        {"linear_warmup": "0ep", "cosine_decay": {"T_max": "9ep"}},
-    ]
-    space = f"space:\n  lr_schedulers: {{choice: {trees}}}\n"
-    what = sweep("tpe", space=space.replace("'", ""))
-    found = suggestions(what, 8)
-    assert all(one["lr_schedulers"] in trees for one in found)
-    (trial,) = told(what, seen(1, {9: 0.5}, found[0], status="completed"))
-    assert isinstance(trial.params["lr_schedulers"], str)
