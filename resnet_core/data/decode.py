@@ -76,7 +76,7 @@ def _open(content: bytes, path: str) -> Image.Image:
 
 
 def _decode_jpeg(content: bytes) -> np.ndarray | None:
-    """Pixels, uint8 (H, W, 3), of a whole, usual JPEG, to the bit PIL's in half of its time.
+    """Pixels, uint8 (H, W, 3), of a whole, usual JPEG, to the bit PIL's, and sooner.
 
     Of everything else None: PIL knows more formats, and says what is wrong with one.
     """

@@ -22,7 +22,9 @@ from mlflow.types import Schema, TensorSpec
 from sweeps.tracking.asked_once import asked_once
 from sweeps.tracking.order import ALIAS, Order
 
-_REQUIREMENTS = ("mlflow", "torch", "torchvision", "numpy", "pillow", "pydantic", "pyyaml")
+_REQUIREMENTS = (
+    "mlflow", "torch", "torchvision", "numpy", "pillow", "pydantic", "pyyaml", "simplejpeg",
+)  # fmt: skip
 _TOLERANCE = 1e-5
 """Of a probability. float32 sums of another batch size differ in the last bits: by 1e-7 here."""
 

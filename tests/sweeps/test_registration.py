@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -88,6 +89,15 @@ def test_with_an_average_of_the_weights_it_is_the_average_that_is_registered(
     assert all(torch.equal(found[key], value) for key, value in states["ema"].items())
     assert not torch.equal(found["fc.weight"], states["model"]["fc.weight"])
     assert not [path for path in local.rglob("*") if path.suffix in PICKLES]
+
+
+def test_whoever_serves_the_model_is_told_all_that_the_code_beside_it_imports(client, order):
+    register(client, order)
+    local = Path(download_artifacts(f"models:/{order.name}@champion"))
+    told = {line.partition("==")[0] for line in (local / "requirements.txt").read_text().split()}
+    project = tomllib.loads((Path(resnet_core.__file__).parents[1] / "pyproject.toml").read_text())
+    needed = {one.partition(">=")[0] for one in project["project"]["dependencies"]}
+    assert told == needed | {"mlflow"}
 
 
 def test_the_examples_are_the_first_images_of_the_validation_split(order):
