@@ -107,7 +107,7 @@ def _gathered(folder: Path, num_images: int) -> Callable[[], None]:
         order = rng.permutation(num_images)
         for first in range(0, num_images, BATCH):
             cut = training_cut(
-                images, order[first : first + BATCH], slice(None), seed=0, step=next(steps)
+                images, order[first : first + BATCH], slice(0, BATCH), seed=0, step=next(steps)
             )
             images.gather(cut.indices, records.numpy())
 
@@ -150,7 +150,7 @@ def on_device(folder: Path, device: torch.device, rounds: int) -> dict[str, list
     found = {}
     for pixel_format in ("rgb", "yuv420"):
         images = _packed(folder / pixel_format)
-        cut = training_cut(images, np.arange(BATCH), slice(None), seed=0, step=0)
+        cut = training_cut(images, np.arange(BATCH), slice(0, BATCH), seed=0, step=0)
         records = _batch(images)
         images.gather(cut.indices, records.numpy())
         ready = records.to(device), torch.from_numpy(cut.boxes).to(device)

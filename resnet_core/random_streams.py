@@ -22,12 +22,12 @@ class Stream(IntEnum):
 
     ORDER = 1  # of the training images, per epoch
     SHIFT = 2  # and flip, per step
-    IMAGE = 3  # augmentation of one image, per epoch and image
+    IMAGE = 3  # policies and erasing of one image, per epoch and image
     MIX = 4  # mixup and cutmix, per step
     COL_OUT = 5  # per step
     DEPTH = 6  # stochastic depth, per step
     HOLD_OUT = 7  # which training images are for validation
-    CROP = 8  # and flip, of packed images, per step
+    CROP = 8  # and flip, of images read from files, per step
 
 
 def derived_seed(seed: int, stream: Stream, *counters: int) -> int:

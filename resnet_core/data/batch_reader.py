@@ -1,5 +1,6 @@
 """What loader processes run: a whole batch, from its number alone."""
 
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
@@ -7,8 +8,9 @@ from PIL import Image
 from torch import Tensor
 
 from resnet_core.data.augment import random_flip, random_shift
+from resnet_core.data.crops import RandomBoxes, crop_draws
 from resnet_core.data.dataset import BadImage, BadSample, Split, StreamedSplit
-from resnet_core.data.per_image import TrainTransform, resize_and_crop
+from resnet_core.data.per_image import Policies, pixels_of, resize_and_crop, resized_box
 from resnet_core.data.section import SourceConfig
 from resnet_core.methods.section import ResolutionConfig
 from resnet_core.random_streams import Stream, derived_seed, torch_generator
@@ -87,19 +89,21 @@ class TrainReader:
         split: Of training images; on the CPU if in memory.
         order: Whose caches are this process's own.
         own: This worker's places in the global batch.
-        transform: For each image.
+        policies: For each image.
+        crop_px: Side of the random crops of a streamed split.
         seed: Of the recipe.
         settings: Of a source in memory; None for a streamed one.
     """
 
     def __init__(
-        self, split: Split | StreamedSplit, order: Order, own: slice, transform: TrainTransform,
-        *, seed: int, settings: SourceConfig | None,
+        self, split: Split | StreamedSplit, order: Order, own: slice, policies: Policies,
+        *, crop_px: int, seed: int, settings: SourceConfig | None,
     ) -> None:  # fmt: skip
         self._split = split
         self._order = order
         self._own = own
-        self._transform = transform
+        self._policies = policies
+        self._crop_px = crop_px
         self._seed = seed
         self._settings = settings
 
@@ -112,26 +116,51 @@ class TrainReader:
 
     def _read(self, step: int) -> Read:
         indices, bad = self._order.batch(step, self._own), []
-        if isinstance(self._split, Split):
-            images, labels = self._split.images[indices], self._split.labels[indices]
-            if self._settings is not None:
-                images = shift_and_flip(
-                    images,
-                    self._settings,
-                    seed=self._seed,
-                    step=step,
-                    batch_size=self._order.batch_size,
-                    own=self._own,
-                )
-            samples = list(images)
-        else:
-            found = [readable_image(self._split, index, bad) for index in indices.tolist()]
-            samples = [image for image, _ in found]
-            labels = torch.tensor([label for _, label in found])
-        epoch = self._order.epoch_of(step)
-        seeds = (derived_seed(self._seed, Stream.IMAGE, epoch, index) for index in indices.tolist())
-        augmented = [self._transform(*pair) for pair in zip(samples, seeds, strict=True)]
-        return torch.stack(augmented), labels, tuple(bad)
+        samples = (
+            self._in_memory(self._split, indices, step)
+            if isinstance(self._split, Split)
+            else self._cropped(self._split, indices, step, bad)
+        )
+        images, labels = zip(*samples, strict=True)
+        if self._policies:
+            epoch = self._order.epoch_of(step)
+            images = [
+                self._policies(image, derived_seed(self._seed, Stream.IMAGE, epoch, index))
+                for image, index in zip(images, indices.tolist(), strict=True)
+            ]
+        return stacked(images), torch.tensor(labels), tuple(bad)
+
+    def _in_memory(self, split: Split, indices: Tensor, step: int) -> Iterator[tuple[Tensor, int]]:
+        images = split.images[indices]
+        if self._settings is not None:
+            images = shift_and_flip(
+                images,
+                self._settings,
+                seed=self._seed,
+                step=step,
+                batch_size=self._order.batch_size,
+                own=self._own,
+            )
+        return zip(images, split.labels[indices].tolist(), strict=True)
+
+    def _cropped(
+        self, split: StreamedSplit, indices: Tensor, step: int, bad: list[str]
+    ) -> Iterator[tuple[Tensor, int]]:
+        # One by one, so that each is cropped while it is still in the processor's caches.
+        boxes = RandomBoxes(crop_draws(self._own, seed=self._seed, step=step))
+        for place, index in enumerate(indices.tolist()):
+            image, label = readable_image(split, index, bad)
+            pixels = pixels_of(image)
+            height, width = pixels.shape[1:]
+            box = boxes.box(place, width, height)
+            yield resized_box(pixels, box, self._crop_px, mirrored=boxes.mirrored(place)), label
+
+
+def stacked(images: Sequence[Tensor]) -> Tensor:
+    """Images, each (3, H, W), as a batch, interleaved in memory if all of them are."""
+    if all(image.stride(0) == 1 for image in images):
+        return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+    return torch.stack(list(images))
 
 
 class EvaluationReader:

@@ -24,7 +24,7 @@ from resnet_core.data.batch_reader import (
 from resnet_core.data.dataset import BadImage, ImageData, Split, StreamedSplit
 from resnet_core.data.packed.feed import Cut, evaluation_cut, feed, training_cut
 from resnet_core.data.packed.images import PackedImages
-from resnet_core.data.per_image import TrainTransform
+from resnet_core.data.per_image import Policies
 from resnet_core.data.section import FOLDER_SIZE_PX, BadImageConfig, PackedConfig, SourceConfig
 from resnet_core.methods.section import MethodsConfig, ResolutionConfig
 
@@ -118,7 +118,13 @@ class TrainLoader:
     def _packed(self, images: PackedImages, steps: range) -> Iterator[Batch]:
         order = self._order()
         cuts = (
-            training_cut(images, order.batch(step).numpy(), self._own, seed=self._seed, step=step)
+            training_cut(
+                images,
+                order.batch(step, self._own).numpy(),
+                self._own,
+                seed=self._seed,
+                step=step,
+            )
             for step in steps
         )
         yield from _fed(images, cuts, self._own.stop - self._own.start, self._train_px, self._data)
@@ -143,14 +149,15 @@ class TrainLoader:
         return Order(len(self._data.train), batch_size=self._batch_size, seed=self._seed)
 
     def _reader(self) -> TrainReader:
-        train, crop_px = self._data.train, self._train_px
+        train = self._data.train
         if isinstance(train, Split):
             # Loader processes are forked, and must not touch the device.
-            train, crop_px = Split(train.images.cpu(), train.labels.cpu()), None
-        transform = TrainTransform(self._methods, mean=self._data.mean.cpu(), crop_px=crop_px)
+            train = Split(train.images.cpu(), train.labels.cpu())
         return TrainReader(
-            train, self._order(), self._own, transform, seed=self._seed, settings=self._settings
-        )
+            train, self._order(), self._own,
+            Policies(self._methods, mean=self._data.mean.cpu()),
+            crop_px=self._train_px, seed=self._seed, settings=self._settings,
+        )  # fmt: skip
 
 
 def evaluation_batches(

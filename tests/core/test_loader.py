@@ -5,10 +5,13 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import horizontal_flip, pil_to_tensor, resized_crop
 
+from resnet_core.data.crops import crop_draws, mirrored, random_boxes
 from resnet_core.data.dataset import BadImage, BadSample, ImageData, Split, StreamedSplit
 from resnet_core.data.loader import Batch, TrainLoader, lost_a_loader
 from resnet_core.data.section import CustomConfig, FakeConfig
@@ -150,6 +153,19 @@ def test_streamed_images_are_augmented_once_per_epoch_and_image(streamed):
     # 23 images, of which 20 are in each epoch.
     assert len(both) >= 17
     assert not any(torch.equal(seen[0][label], seen[1][label]) for label in both)
+
+
+def test_streamed_images_are_cut_where_packed_ones_are(streamed):
+    *_, batch = loader(streamed, rank=1, num_workers=2).batches(0, 3)
+    # Of a batch of 4, step 2, the second worker's places.
+    draws = crop_draws(slice(2, 4), seed=0, step=2)
+    pixels = [pil_to_tensor(streamed.train.dataset[label][0]) for label in batch.labels.tolist()]
+    sizes = np.array([[image.shape[2], image.shape[1]] for image in pixels])
+    boxes = mirrored(random_boxes(sizes, draws), draws).tolist()
+    for found, image, (left, upper, right, lower) in zip(batch.images, pixels, boxes, strict=True):
+        box = [upper, min(left, right), lower - upper, abs(right - left)]
+        expected = resized_crop(image, *box, size=[8, 8])
+        assert torch.equal(found, horizontal_flip(expected) if left > right else expected)
 
 
 def test_every_batch_is_shifted_in_its_own_way(numbered):

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
-from resnet_core.data.per_image import TrainTransform, resize_and_crop
+from resnet_core.data.per_image import Policies, resize_and_crop, resized_box
 from resnet_core.methods.section import MethodsConfig, ResolutionConfig
 
 MEAN = torch.tensor([10.4, 120.6, 200.0]).reshape(3, 1, 1)
@@ -19,8 +19,8 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def transform(crop_px: int | None = None, **methods) -> TrainTransform:
-    return TrainTransform(MethodsConfig.model_validate(methods), mean=MEAN, crop_px=crop_px)
+def policies(**methods) -> Policies:
+    return Policies(MethodsConfig.model_validate(methods), mean=MEAN)
 
 
 def by_torchvision(image: Tensor, seed: int, *steps: v2.Transform) -> Tensor:
@@ -29,13 +29,17 @@ def by_torchvision(image: Tensor, seed: int, *steps: v2.Transform) -> Tensor:
         return v2.Compose(steps)(image)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_training_images_are_cropped_and_mirrored_as_torchvision_does(seed):
-    image = picture(50, 40)
-    expected = by_torchvision(
-        F.pil_to_tensor(image), seed, v2.RandomResizedCrop(32), v2.RandomHorizontalFlip()
-    )
-    assert torch.equal(transform(crop_px=32)(image, seed), expected)
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("box", [(0, 0, 50, 40), (3, 7, 20, 39), (48, 1, 50, 4), (0, 39, 1, 40)])
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_a_box_is_resized_and_mirrored_as_torchvision_does(box, mirrored, interleaved):
+    image = F.pil_to_tensor(picture(50, 40))
+    left, upper, right, lower = box
+    expected = F.resized_crop(image, upper, left, lower - upper, right - left, [32, 32])
+    if interleaved:
+        image = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    found = resized_box(image, box, 32, mirrored=mirrored)
+    assert torch.equal(found, F.horizontal_flip(expected) if mirrored else expected)
 
 
 @pytest.mark.parametrize(
@@ -53,19 +57,18 @@ def test_training_images_are_cropped_and_mirrored_as_torchvision_does(seed):
 )  # fmt: skip
 def test_each_method_is_torchvisions_of_the_same_strength(methods, step):
     image = F.pil_to_tensor(picture(32, 32))
-    augment = transform(**methods)
+    augment = policies(**methods)
     for seed in range(20):
         assert torch.equal(augment(image, seed), by_torchvision(image, seed, step))
 
 
-def test_a_policy_comes_after_the_crop_and_erasing_last():
+def test_erasing_comes_after_the_policy():
     image = F.pil_to_tensor(picture(50, 40))
-    augment = transform(crop_px=24, trivial_augment={}, random_erasing={"probability": 1})
+    augment = policies(trivial_augment={}, random_erasing={"probability": 1})
     steps = [
-        v2.RandomResizedCrop(24), v2.RandomHorizontalFlip(),
         v2.TrivialAugmentWide(interpolation=BILINEAR),
         v2.RandomErasing(1, (0.02, 1 / 3), value=[10.0, 121.0, 200.0]),  # pyright: ignore[reportArgumentType]
-    ]  # fmt: skip
+    ]
     for seed in range(10):
         assert torch.equal(augment(image, seed), by_torchvision(image, seed, *steps))
 
@@ -73,21 +76,21 @@ def test_a_policy_comes_after_the_crop_and_erasing_last():
 def test_what_is_erased_has_the_mean_colour():
     image = torch.full((3, 40, 40), 255, dtype=torch.uint8)
     erasing = {"probability": 1, "min_area_ratio": 0.1, "max_area_ratio": 0.2}
-    erased = transform(random_erasing=erasing)(image, 0)
+    erased = policies(random_erasing=erasing)(image, 0)
     box = (erased != 255).any(dim=0)
     assert erased[:, box].unique(dim=1).tolist() == [[10], [121], [200]]
     # A box of whole pixels: each side is up to half a pixel off, of 7 to 33.
     assert 0.08 < box.float().mean().item() < 0.23
 
 
-def test_images_in_memory_keep_size_and_pixels_where_no_method_changes_them():
-    image = F.pil_to_tensor(picture(9, 7))
-    assert torch.equal(transform()(image, 0), image)
+def test_where_no_method_changes_single_images_there_is_nothing_to_do():
+    assert not policies()
+    assert policies(trivial_augment={})
 
 
 def test_the_same_seed_repeats_an_image_and_another_changes_it():
-    augment = transform(crop_px=32)
-    image = picture(50, 40)
+    augment = policies(trivial_augment={})
+    image = F.pil_to_tensor(picture(50, 40))
     first, again, other = (augment(image, seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -95,7 +98,7 @@ def test_the_same_seed_repeats_an_image_and_another_changes_it():
 
 def test_augmenting_leaves_the_callers_random_numbers_alone():
     before = torch.get_rng_state()
-    transform(crop_px=16, aug_mix={}, random_erasing={})(picture(30, 30), 5)
+    policies(aug_mix={}, random_erasing={})(F.pil_to_tensor(picture(30, 30)), 5)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -116,6 +119,5 @@ def test_evaluation_resizes_the_shorter_side_and_cuts_out_the_middle_as_pil_does
 def test_a_tensor_and_the_same_pixels_in_pil_give_the_same_image():
     image = picture(50, 40)
     pixels = F.pil_to_tensor(image)
-    assert torch.equal(transform(crop_px=20)(image, 3), transform(crop_px=20)(pixels, 3))
     resolution = ResolutionConfig(train_px=20, evaluation_px=20)
     assert torch.equal(resize_and_crop(image, resolution), resize_and_crop(pixels, resolution))

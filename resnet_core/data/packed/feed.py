@@ -10,11 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_core.data.packed.crops import in_record, middle_boxes, mirrored, random_boxes
+from resnet_core.data.crops import (
+    crop_draws,
+    in_record,
+    middle_boxes,
+    mirrored,
+    random_boxes,
+)
 from resnet_core.data.packed.images import PackedImages
 from resnet_core.data.packed.resample import cut_out
 from resnet_core.methods.section import ResolutionConfig
-from resnet_core.random_streams import Stream, numpy_generator
 
 _NUM_AHEAD = 2
 
@@ -39,15 +44,14 @@ def training_cut(
 
     Args:
         images: That it is of.
-        indices: Of the whole global batch, int64 (batch_size,).
-        own: This worker's places in it.
-        seed: Of the recipe.
-        step: What is drawn depends on it, the seed and the place in the global batch alone.
+        indices: Of the share, int64 (n,).
+        own: Its places in the global batch.
+        seed: As for `crop_draws`.
+        step: Likewise.
     """
-    rng = numpy_generator(seed, Stream.CROP, step)
-    sizes = images.sizes[indices]
-    boxes = in_record(mirrored(random_boxes(sizes, rng), rng), sizes, images.layout.size_px)
-    return Cut(indices[own], boxes[own])
+    draws, sizes = crop_draws(own, seed=seed, step=step), images.sizes[indices]
+    boxes = mirrored(random_boxes(sizes, draws), draws)
+    return Cut(indices, in_record(boxes, sizes, images.layout.size_px))
 
 
 def evaluation_cut(images: PackedImages, indices: np.ndarray, resolution: ResolutionConfig) -> Cut:

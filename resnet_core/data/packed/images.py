@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from resnet_core.data.crops import size_of_view
 from resnet_core.data.hold_out import LabelledImages
-from resnet_core.data.packed.crops import size_of_view
 from resnet_core.data.packed.layout import Layout, Shard
 
 

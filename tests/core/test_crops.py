@@ -7,7 +7,12 @@ import torch
 from scipy import stats
 from torchvision.transforms import v2
 
-from resnet_core.data.packed.crops import (
+from resnet_core.data.crops import (
+    NUM_DRAWS as NUM_PER_IMAGE,
+)
+from resnet_core.data.crops import (
+    RandomBoxes,
+    crop_draws,
     in_record,
     middle_boxes,
     mirrored,
@@ -34,7 +39,11 @@ def torchvisions_boxes(width: int, height: int) -> np.ndarray:
 
 
 def boxes_of(width: int, height: int, num: int = NUM_DRAWS) -> np.ndarray:
-    return random_boxes(np.tile([[width, height]], (num, 1)), np.random.default_rng(17))
+    return random_boxes(np.tile([[width, height]], (num, 1)), draws(num))
+
+
+def draws(num: int) -> np.ndarray:
+    return crop_draws(slice(0, num), seed=17, step=0)
 
 
 # The last is so narrow that ten tries fail now and then, and the middle is taken.
@@ -75,16 +84,38 @@ def test_an_image_that_no_try_fits_gives_its_middle(size, box):
 def test_boxes_lie_in_their_images_whatever_the_sizes():
     rng = np.random.default_rng(0)
     sizes = rng.integers(1, 600, (20_000, 2))
-    boxes = random_boxes(sizes, rng)
+    boxes = random_boxes(sizes, draws(len(sizes)))
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] <= sizes).all()
     assert (boxes[:, 2:] > boxes[:, :2]).all()
 
 
+def test_images_that_come_one_by_one_have_the_same_boxes():
+    # One in fifty is so narrow that tries fail, and the middle is taken.
+    sizes = np.random.default_rng(0).integers(1, 600, (20_000, 2))
+    sizes[::50, 0] = 1
+    drawn = draws(len(sizes))
+    boxes = RandomBoxes(drawn)
+    found = [boxes.box(place, *size) for place, size in enumerate(sizes.tolist())]
+    np.testing.assert_array_equal(found, random_boxes(sizes, drawn))
+
+
+def test_the_shares_of_a_batch_draw_what_the_whole_batch_draws():
+    whole = crop_draws(slice(0, 12), seed=3, step=5)
+    assert whole.shape == (12, NUM_PER_IMAGE)
+    shares = [crop_draws(slice(at, at + 4), seed=3, step=5) for at in (0, 4, 8)]
+    np.testing.assert_array_equal(np.concatenate(shares), whole)
+    assert len(np.unique(whole)) == whole.size
+    for other in ({"seed": 4, "step": 5}, {"seed": 3, "step": 6}):
+        assert not np.isin(crop_draws(slice(0, 12), **other), whole).any()
+
+
 def test_half_of_the_boxes_are_mirrored():
     boxes = np.tile([[1, 2, 3, 4]], (10_000, 1))
-    flipped = mirrored(boxes, np.random.default_rng(0))
+    flipped = mirrored(boxes, draws(10_000))
     is_flipped = (flipped == [3, 2, 1, 4]).all(axis=1)
+    one_by_one = RandomBoxes(draws(10_000))
+    assert [one_by_one.mirrored(place) for place in range(10_000)] == is_flipped.tolist()
     assert (is_flipped | (flipped == boxes).all(axis=1)).all()
     # Five standard deviations of 10,000 coins: 5 * 50.
     assert abs(int(is_flipped.sum()) - 5_000) < 250
