@@ -23,12 +23,13 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from benchmarks.feed_page import REFERENCE, section
+from benchmarks.feed_page import FOLDER, FOLDER_NORMALISED, REFERENCE, SCRIPT, section
 from benchmarks.feed_peers import PACKAGES, peers
 from benchmarks.feed_pictures import make_pictures
 from benchmarks.feed_small import NUM_IMAGES, small_ways
 from benchmarks.results import write_result
-from resnet_core.data.dataset import StreamedSplit
+from resnet_core.data.augment import normalise
+from resnet_core.data.dataset import IMAGENET_MEAN, IMAGENET_STD, StreamedSplit
 from resnet_core.data.loader import TrainLoader
 from resnet_core.data.packed.feed import training_cut
 from resnet_core.data.packed.images import PackedImages
@@ -50,7 +51,11 @@ def ways(folder: Path, num_images: int) -> dict[str, Callable[[], None]]:
     source = folder / "images"
     found: dict[str, Callable[[], None]] = {
         REFERENCE: _reference(source, num_images),
-        "image_folder": _ours({"image_folder": {"path": str(source)}}, num_images),
+        SCRIPT: _reference(source, num_images, normalised=True),
+        FOLDER: _ours({"image_folder": {"path": str(source)}}, num_images),
+        FOLDER_NORMALISED: _ours(
+            {"image_folder": {"path": str(source)}}, num_images, normalised=True
+        ),
     }
     found |= peers(source, folder, batch=BATCH, px=PX)
     formats: tuple[PixelFormat, ...] = ("rgb", "yuv420")
@@ -64,12 +69,22 @@ def ways(folder: Path, num_images: int) -> dict[str, Callable[[], None]]:
     return found
 
 
-def _reference(source: Path, num_images: int) -> Callable[[], None]:
-    """torchvision's training reference with its PIL backend, as a DataLoader's process does it."""
-    crop = transforms.Compose(
-        [transforms.RandomResizedCrop(PX), transforms.RandomHorizontalFlip(),
-         transforms.PILToTensor()]
-    )  # fmt: skip
+def _reference(source: Path, num_images: int, *, normalised: bool = False) -> Callable[[], None]:
+    """What a process of a DataLoader does in torchvision's training reference, its PIL backend.
+
+    Args:
+        source: Of the images.
+        num_images: Of an epoch.
+        normalised: To the end, floats; or up to uint8.
+    """
+    steps: list[Any] = [
+        transforms.RandomResizedCrop(PX), transforms.RandomHorizontalFlip(),
+        transforms.PILToTensor(),
+    ]  # fmt: skip
+    if normalised:
+        normalise_all = transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)
+        steps += [transforms.ConvertImageDtype(torch.float), normalise_all]
+    crop = transforms.Compose(steps)
     files = sorted(source.glob("train/*/*.jpg"))
 
     def deliver() -> None:
@@ -80,19 +95,26 @@ def _reference(source: Path, num_images: int) -> Callable[[], None]:
     return deliver
 
 
-def _ours(section: dict[str, Any], num_images: int) -> Callable[[], None]:
-    """The product's own loader, whole: order, decoding or gathering, augmentation."""
+def _ours(
+    section: dict[str, Any], num_images: int, *, normalised: bool = False
+) -> Callable[[], None]:
+    """The product's own loader, whole: order, decoding or gathering, augmentation.
+
+    With ``normalised``, also what is left to the device.
+    """
     config = DataConfig.model_validate(section)
+    data = load_data(config, 1, CPU)
     loader = TrainLoader(
-        load_data(config, 1, CPU), batch_size=BATCH, seed=0, rank=0, num_workers=1,
+        data, batch_size=BATCH, seed=0, rank=0, num_workers=1,
         settings=config.chosen[1], methods=MethodsConfig(), train_px=PX, num_processes=0,
     )  # fmt: skip
     epoch = iter(range(10**6))
 
     def deliver() -> None:
         first = next(epoch) * loader.steps_per_epoch
-        for _ in loader.batches(first, first + num_images // BATCH):
-            pass
+        for batch in loader.batches(first, first + num_images // BATCH):
+            if normalised:
+                normalise(batch.images, data.mean, data.std, channels_last=True)
 
     return deliver
 

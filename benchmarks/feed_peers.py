@@ -81,7 +81,11 @@ def _opencv(source: Path, batch: int, px: int) -> Deliver:
 def _dali(source: Path, batch: int, px: int) -> Deliver:
     from nvidia.dali import fn, pipeline_def, types
 
-    @pipeline_def(batch_size=batch, num_threads=1, device_id=None)
+    # No batches ahead, which would be decoded on the account of the way that comes next.
+    @pipeline_def(
+        batch_size=batch, num_threads=1, device_id=None, prefetch_queue_depth=1,
+        exec_async=False, exec_pipelined=False,
+    )  # fmt: skip
     def pipeline() -> Any:
         encoded, labels = fn.readers.file(file_root=str(source / "train"), random_shuffle=True)
         images = fn.decoders.image_random_crop(

@@ -111,7 +111,7 @@ def section(result: dict[str, Any]) -> str:
             [ours - theirs for ours, theirs in zip(values, ways[FOLDER], strict=True)]
         )
         same.append(abs(gap) <= width)
-        rows.append([*row, f"{100 * gap:+.2f} +- {100 * width:.2f}"])
+        rows.append([*row, f"{round(100 * gap, 2) + 0.0:+.2f} +- {100 * width:.2f}"])
     return _TEXT.format(
         seeds=len(ways[FOLDER]),
         epochs=result["epochs"],
