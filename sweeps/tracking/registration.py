@@ -147,11 +147,20 @@ def _public_version(name: str) -> str:
     return version(name).partition("+")[0]  # no index has 2.11.0+cpu
 
 
-def main(order_file: str) -> None:
-    """Register what the file orders, in the store of ``MLFLOW_TRACKING_URI``; print the version."""
-    order: dict[str, Any] = json.loads(Path(order_file).read_text())
+def main() -> None:
+    """Register what comes as JSON on stdin; print the version.
+
+    The store is that of ``MLFLOW_TRACKING_URI``.
+    The process is there before its order is, and ends if the driver does.
+    """
+    import torch  # noqa: F401  the model takes seconds to import it
+
+    text = sys.stdin.read()
+    if not text:
+        sys.exit("the driver has ended before it told what to register")
+    order: dict[str, Any] = json.loads(text)
     print(register(MlflowClient(), Order(**order)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

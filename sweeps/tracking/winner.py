@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,16 +90,18 @@ def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str
         return _bring_up_to_date(client, version, text)
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     scratch.mkdir()
-    order = Order(
-        name=result.name,
-        run_id=mark.run_id,
-        folder=str(scratch),
-        weights=str(checkpoint / _pack(sweep, checkpoint, scratch)),
-        code=str(Path(resnet_core.__file__).parent),
-        description=text,
-        tags=tags,
-    )
-    return _said(result.name, _run(order, uri), winner.record.id)
+    with _registrar(uri) as registrar:
+        order = Order(
+            name=result.name,
+            run_id=mark.run_id,
+            folder=str(scratch),
+            weights=str(checkpoint / _pack(sweep, checkpoint, scratch)),
+            code=str(Path(resnet_core.__file__).parent),
+            description=text,
+            tags=tags,
+        )
+        made = _registered(registrar, order)
+    return _said(result.name, made, winner.record.id)
 
 
 def description(result: SweepResult, winner: TrialRow, run_id: str) -> str:
@@ -157,9 +161,9 @@ def pack(checkpoint: Path, folder: Path, threads: int | None) -> str:
     return pack(checkpoint, folder, threads)
 
 
-def _run(order: Order, uri: str) -> str:
-    file = Path(order.folder) / "order.json"
-    file.write_text(json.dumps(asdict(order)))
+@contextmanager
+def _registrar(uri: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that registers what it is told to: it imports what that takes in the meantime."""
     environment = {
         **os.environ,
         **QUIET,
@@ -168,14 +172,20 @@ def _run(order: Order, uri: str) -> str:
         "MLFLOW_UV_AUTO_DETECT": "false",  # it would take in what lies in the current folder
         "CUDA_VISIBLE_DEVICES": "",  # the numbers to compare with are the CPU's
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "sweeps.tracking.registration", str(file)],
-        env=environment,
-        text=True,
-        capture_output=True,
-        timeout=_TIMEOUT_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise NotRegistered(last_line(done.stderr))
-    return last_line(done.stdout)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "sweeps.tracking.registration"],
+        env=environment, text=True, stdin=pipe, stdout=pipe, stderr=pipe,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()  # unless it has ended by itself
+
+
+def _registered(registrar: subprocess.Popen[str], order: Order) -> str:
+    """The version that it has made."""
+    output, errors = registrar.communicate(json.dumps(asdict(order)), _TIMEOUT_SECONDS)
+    if registrar.returncode != 0:
+        raise NotRegistered(last_line(errors))
+    return last_line(output)

@@ -1,7 +1,10 @@
 """The model that is logged, in a store of its own; from end to end: `tests/e2e/test_winner.py`."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -173,3 +176,14 @@ def test_a_model_of_a_folder_takes_images_of_any_size(client, order, tmp_path):
         surprise.append(-np.log(model.predict(np.asarray(Image.open(file))[None])[0, label]))
     # float32, in batches of one image and of eight
     assert np.mean(surprise) == pytest.approx(result.val_cross_entropy, abs=1e-5)
+
+
+def test_a_process_whose_driver_ends_before_it_orders_anything_ends_too(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeps.tracking.registration"],
+        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "the driver has ended before it told what to register"
+    assert list(tmp_path.iterdir()) == []
