@@ -117,7 +117,7 @@ bench-gpu: bench-setup
 
 # Parts of bench-sweep, smaller: minutes instead of half an hour.
 bench-sweep-short: setup
-	$(BIN)/python -m benchmarks.sweep --only a --trials 3
+	$(BIN)/python -m benchmarks.sweep --only a
 	$(BIN)/python -m benchmarks.sweep --only b --trials 4 --repeats 1 --epochs 2
 
 bench-start: setup

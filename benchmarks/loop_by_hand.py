@@ -51,7 +51,7 @@ class BareSteps:
 def by_hand(one: Training) -> dict[str, Any]:
     """Loss and top-1 added up on the device, read at the end: the best one can write."""
     one.model.train()
-    loss_sum, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+    loss_sum, hits = torch.zeros(()), _Hits(one.task)
     for images, labels in one.feed:
         one.optimizer.zero_grad()
         logits = one.model(images)
@@ -59,9 +59,24 @@ def by_hand(one: Training) -> dict[str, Any]:
         loss.backward()
         one.optimizer.step()
         loss_sum += loss.detach()
-        hits += (logits.detach().argmax(1) == labels).sum()
-    steps = len(one.feed)
-    return _means(loss_sum.item() / steps, hits.item() / steps / one.task.batch_size)
+        hits.count(logits, labels)
+    return _means(loss_sum.item() / len(one.feed), hits.mean())
+
+
+class _Hits:
+    """Top-1 of training batches: a byte a sample, written on the device, added up at the end."""
+
+    def __init__(self, task: Task) -> None:
+        self._all = torch.zeros(task.steps, task.batch_size, dtype=torch.bool)
+        self._steps = iter(self._all.unbind())
+
+    def count(self, logits: Tensor, labels: Tensor) -> None:
+        """Of the next step."""
+        torch.eq(logits.detach().argmax(1), labels, out=next(self._steps))
+
+    def mean(self) -> float:
+        """Over all steps."""
+        return self._all.float().mean().item()
 
 
 def ours(one: Training) -> dict[str, Any]:
@@ -71,19 +86,19 @@ def ours(one: Training) -> dict[str, Any]:
 
 def ours_top1(one: Training) -> dict[str, Any]:
     """The same with top-1 of the training batches, counted around the model's loss."""
-    hits = torch.zeros((), dtype=torch.int64)
+    hits = _Hits(one.task)
 
     def count(model: Any) -> None:
         loss_of = model.loss
 
         def loss(logits: Tensor, targets: Tensor) -> Tensor:
-            hits.add_((logits.detach().argmax(1) == targets).sum())
+            hits.count(logits, targets)
             return loss_of(logits, targets)
 
         model.loss = loss
 
     loss = _fit(one, count)
-    return _means(loss, hits.item() / len(one.feed) / one.task.batch_size)
+    return _means(loss, hits.mean())
 
 
 def _fit(one: Training, prepare: Any) -> float:

@@ -12,16 +12,17 @@ from benchmarks.scale_fit import exponent
 from benchmarks.spread import Spread, spread
 
 PICTURE = "performance_loop.png"
-OURS = "fit"
+OURS, CONTROL = "fit", "bare"
+"""What every side is compared with is a bare loop as a side."""
 
 _TEXT = """\
 ### Growth
 
 ![The whole step over parameter tensors, what of it is above bare, and fit over images]({picture})
 
-CPU microseconds per step above bare with deeper models, and of the whole step the exponent of the
-power law cost ~ tensors ** exponent that fits best. Differences are known to a hundredth of a step,
-as *bare, again* shows, which at the largest model is more than most sides cost.
+CPU microseconds per step above bare with deeper models, {rounds} times {steps} steps each, and of
+the whole step the exponent of the power law cost ~ tensors ** exponent that fits best. Two bare
+loops differ by up to {apart:.1%} of a step: what is less is not known.
 
 {depths}
 
@@ -33,25 +34,41 @@ How the cost of the platform grows with trials and workers: [scale.md](scale.md)
 """
 
 
-def above(answers: list[dict[str, Any]], clock: str = "cpu") -> Spread:
-    """Microseconds per step above the bare loop beside it."""
-    return spread([one[f"above_{clock}"] for one in answers])
+def above(sides: dict[str, Any], name: str, clock: str = "cpu") -> Spread:
+    """Microseconds per step of a side above a bare loop that is a side, round by round."""
+    pairs = zip(sides[name], sides[CONTROL], strict=True)
+    return spread([one[f"above_{clock}"] - bare[f"above_{clock}"] for one, bare in pairs])
+
+
+def noise(sides: dict[str, Any]) -> Spread:
+    """Microseconds that a bare loop seems to cost as a side, above the bare steps between its own.
+
+    Those are taken by another way: a method that is called, instead of a loop.
+    """
+    return spread([one["above_cpu"] for one in sides[CONTROL]])
 
 
 def growth(result: dict[str, Any]) -> str:
     """Markdown."""
+    depths = result["depths"]
+    some = [one["sides"] for one in depths]
     return _TEXT.format(
-        picture=PICTURE, depths=_depths(result["depths"]), images=_images(result["images"])
+        picture=PICTURE,
+        rounds=len(some[0][CONTROL]),
+        steps=(result["task"]["steps"] - result["task"]["warmup_steps"]) // 2,
+        apart=max(abs(noise(each).median) / _whole(each[CONTROL]).median for each in some),
+        depths=_depths(depths),
+        images=_images(result["images"]),
     )
 
 
 def law(sizes: list[int], costs: list[float]) -> str:
     """The fitted exponent; a cost that is not above zero has none."""
-    return f"{exponent(sizes, costs):.2f}" if min(costs) > 0 else "none"
+    return f"{round(exponent(sizes, costs), 2) + 0.0:.2f}" if min(costs) > 0 else "none"
 
 
 def _whole(answers: list[dict[str, Any]], clock: str = "cpu") -> Spread:
-    """Microseconds per step of the side; with ``bare_cpu`` of the bare loop beside it."""
+    """Microseconds per step of the side."""
     return spread([one[clock] for one in answers])
 
 
@@ -59,20 +76,19 @@ def _depths(depths: list[dict[str, Any]]) -> str:
     tensors = [one["tensors"] for one in depths]
     rows = []
     for name in depths[0]["sides"]:
-        answers = [one["sides"][name] for one in depths]
-        whole = law(tensors, [_whole(each).median for each in answers])
-        rows.append([name, *(above(each).text() for each in answers), whole])
-    everybody = [[one for each in depth["sides"].values() for one in each] for depth in depths]
-    bare = [_whole(each, "bare_cpu") for each in everybody]
-    whole = law(tensors, [one.median for one in bare])
-    rows.append(["the bare step, whole", *(one.text() for one in bare), whole])
+        whole = law(tensors, [_whole(one["sides"][name]).median for one in depths])
+        costs = [_whole(one["sides"][name]) for one in depths]
+        label = f"{name}, the whole step"
+        if name != CONTROL:
+            costs, label = [above(one["sides"], name) for one in depths], name
+        rows.append([label, *(one.text() for one in costs), whole])
     header = ["loop", *(f"{count} tensors" for count in tensors), "exponent of the whole step"]
     return table(header, rows)
 
 
 def _images(images: list[dict[str, Any]]) -> str:
     counts = [one["images"] for one in images]
-    costs = [above(one["sides"][OURS]) for one in images]
+    costs = [above(one["sides"], OURS) for one in images]
     steps = [spread([each["cpu"] for each in one["sides"][OURS]]) for one in images]
     rows = [
         ["above bare", *(one.text() for one in costs), law(counts, [one.median for one in costs])],
@@ -91,9 +107,11 @@ def picture(result: dict[str, Any], folder: Path) -> None:
         whole = [_whole(each) for each in answers]
         told = f"{name}: exponent {law(tensors, [one.median for one in whole])}"
         _draw(figure, 1, tensors, whole, told, number)
-        _draw(figure, 2, tensors, [above(each) for each in answers], None, number)
+        if name != CONTROL:
+            costs = [above(one["sides"], name) for one in result["depths"]]
+            _draw(figure, 2, tensors, costs, None, number)
     counts = [one["images"] for one in result["images"]]
-    costs = [above(one["sides"][OURS]) for one in result["images"]]
+    costs = [above(one["sides"], OURS) for one in result["images"]]
     told = f"fit, more images: exponent {law(counts, [one.median for one in costs])}"
     _draw(figure, 3, counts, costs, told, len(result["depths"][0]["sides"]))
     for column in (1, 2):

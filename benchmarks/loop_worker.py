@@ -15,10 +15,9 @@ import torch
 
 from benchmarks import loop_by_hand, loop_frameworks
 from benchmarks.loop_by_hand import BareSteps
+from benchmarks.loop_growth import CONTROL
 from benchmarks.loop_task import Loop, Task, Training
 
-CONTROL = "bare, again"
-"""What it seems to cost above bare is this run's noise."""
 SIDES: dict[str, Loop] = {
     CONTROL: loop_by_hand.bare,
     "fit": loop_by_hand.ours,

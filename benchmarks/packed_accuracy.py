@@ -2,7 +2,7 @@
 
 The task is real and small: the handwritten digits of scikit-learn, enlarged to PNGs of 40 x 48
 pixels, packed as squares of 32, cropped at random and mirrored as photographs are, and trained on
-at 16 pixels by ResNet-20. Both ways have the same seeds, but draw other boxes.
+at 16 pixels by ResNet-20. Both ways cut the same seed's images at the same boxes.
 ``make bench-accuracy``.
 """
 

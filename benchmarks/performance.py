@@ -2,11 +2,13 @@
 
 Each benchmark writes ``.bench/NAME.json`` with machine, versions and command; this module says in
 which order they stand and which were not run. ``make bench`` runs those of the CPU and then this
-one, ``make bench-gpu`` those of the GPU. Results of earlier days stay until they are measured
-again; each part names its own date and hardware.
+one, ``make bench-gpu`` those of the GPU. Parts of earlier days, also of other machines, stay until
+they are measured again; each names its own date and hardware. What was cut short stands only where
+nothing whole does.
 """
 
 import argparse
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +25,7 @@ from benchmarks import (
     sweep_page,
 )
 from benchmarks.alone import REPOSITORY
-from benchmarks.results import read_result
+from benchmarks.results import SHORT, read_result
 
 DOCS = REPOSITORY / "docs"
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -55,18 +57,32 @@ _HEAD = """\
 # Performance
 
 Written by `make bench` and `make bench-gpu`; no figure by hand. Each part names the command, the
-day, the hardware and the versions of every peer. Peers are installed from
-`benchmarks/requirements.lock` into `.venv-bench`, never with the product.
+day, the hardware and the versions of every peer; a part that was not measured anew stays as it was.
+Accuracy, grouped trials and whole sweeps take longer than `make bench` should: their commands stand
+with them. Peers are installed from `benchmarks/requirements.lock` into `.venv-bench`, never with
+the product.
 """
+_MARK = re.compile(r"^<!-- (\w+) -->\n", re.MULTILINE)
+"""Begins each part, with the name of its result."""
 
 
-def page(folder: Path | None = None) -> str:
-    """The whole text; of parts without a result, how to get one."""
+def page(folder: Path | None = None, before: str = "") -> str:
+    """The whole text.
+
+    Args:
+        folder: Of the results; None is `.bench`.
+        before: The text that stands there now; parts that have no whole result stay as they are.
+    """
+    _, *marked = _MARK.split(before)
+    kept = dict(zip(marked[::2], marked[1::2], strict=True))
     parts = [_HEAD]
     for name, section in PARTS.items():
         result = read_result(name, folder)
-        missing = f"Not measured yet: {name} (`{TARGETS[name]}`).\n"
-        parts.append(missing if result is None else section(result))
+        if result is None and name not in kept:
+            result = read_result(f"{name}{SHORT}", folder)
+        missing = f"Not measured yet: {name} (`{TARGETS[name]}`)."
+        text = kept.get(name, missing) if result is None else section(result)
+        parts.append(f"<!-- {name} -->\n{text.strip()}\n")
     return "\n".join(parts)
 
 
@@ -77,11 +93,12 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=DOCS, help="folder of the page")
     args = parser.parse_args()
     args.into.mkdir(parents=True, exist_ok=True)
-    (args.into / "performance.md").write_text(page(args.results))
+    file = args.into / "performance.md"
+    file.write_text(page(args.results, file.read_text() if file.exists() else ""))
     for name, picture in PICTURES.items():
         if (result := read_result(name, args.results)) is not None:
             picture(result, args.into)
-    print(args.into / "performance.md")
+    print(file)
 
 
 if __name__ == "__main__":

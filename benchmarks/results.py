@@ -10,6 +10,8 @@ from benchmarks.machine import describe_machine
 
 FOLDER = REPOSITORY / ".bench"
 """Of the results; ignored by git. What is published is docs/performance.md."""
+SHORT = "_short"
+"""Ends the name of a result that was cut short, which takes no whole one's place."""
 
 
 def write_result(

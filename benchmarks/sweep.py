@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks import many_trials, overhead, start, throughput
 from benchmarks.alone import run_alone, temporary_home
-from benchmarks.results import write_result
-from benchmarks.sweep_page import PARTS, section
+from benchmarks.results import SHORT, write_result
+from benchmarks.sweep_page import PARTS, is_whole, section
 
 
 def measure(part: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -62,9 +62,9 @@ def main() -> None:
     if args.trials is not None and args.trials < 2:
         parser.error("--trials: the first is left out of a, so at least 2")
     for part in [args.only] if args.only else PARTS:
-        name = f"sweep_{PARTS[part]}"
-        result = write_result(name, measure(part, args), versions={}, folder=args.into)
-        print(section(part, result), flush=True)
+        found = measure(part, args)
+        name = f"sweep_{PARTS[part]}" + ("" if is_whole(part, found) else SHORT)
+        print(section(part, write_result(name, found, versions={}, folder=args.into)), flush=True)
 
 
 if __name__ == "__main__":

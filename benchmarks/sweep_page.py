@@ -37,17 +37,33 @@ Asked: {asked}; {verdict}.
 def section(part: str, result: dict[str, Any]) -> str:
     """Markdown of one part, by its letter."""
     lines, asked, met = _found(part, result)
+    verdict = _VERDICTS[met if is_whole(part, result) else None]
     return _TEXT.format(
         title=_TITLES[part],
         lines="\n".join(lines),
         asked=asked,
-        verdict=_VERDICTS[met],
+        verdict=verdict,
         origin=origin(result),
     )
 
 
-def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool | None]:
-    """What was measured, what was asked, and whether that is met; None is not decided."""
+def is_whole(part: str, result: dict[str, Any]) -> bool:
+    """Whether as much was measured as decides on what was asked."""
+    match part:
+        case "a":
+            return all(len(values) >= start.TRIALS - 1 for values in result["seconds"].values())
+        case "b":
+            bare = result["sides"][throughput.BARE][0]
+            trials = len(bare["val_accuracy"])
+            return result["epochs"] is None and trials >= throughput.TRIALS
+        case "c":
+            return result["samples"][-1]["trials"] >= many_trials.TRIALS
+        case _:
+            return result["trials"] >= overhead.TRIALS
+
+
+def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool]:
+    """What was measured, what was asked, and whether that is met."""
     match part:
         case "a":
             seconds = result["seconds"]
@@ -58,7 +74,7 @@ def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool | No
             one, two = throughput.ratios(sides).values()
             asked = f"at least {ONE_SLOT_RATIO:g} with one slot, above {TWO_SLOTS_RATIO:g} with two"
             met = one >= ONE_SLOT_RATIO and two > TWO_SLOTS_RATIO
-            return throughput.lines(sides), asked, met if result["epochs"] is None else None
+            return throughput.lines(sides), asked, met
         case "c":
             growth_mb = many_trials.growth_bytes(result) / many_trials.MEGABYTE
             return many_trials.lines(result), f"within {GROWTH_MB} MB", growth_mb <= GROWTH_MB
@@ -66,9 +82,4 @@ def _found(part: str, result: dict[str, Any]) -> tuple[list[str], str, bool | No
             asked = (
                 f"at most {OVERHEAD_RATIO:.2f} of the trainings alone, of {overhead.TRIALS} trials"
             )
-            met = result["ratio"] <= OVERHEAD_RATIO
-            return (
-                overhead.lines(result),
-                asked,
-                met if result["trials"] >= overhead.TRIALS else None,
-            )
+            return overhead.lines(result), asked, result["ratio"] <= OVERHEAD_RATIO

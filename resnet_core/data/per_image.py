@@ -1,7 +1,7 @@
 """What is done to one image at a time, in the loader processes.
 
-The random numbers of an image follow from a seed of its own, so it does not matter which process
-loads it, or what that one loaded before.
+Where it is cut is given, and what else is random follows from a seed of its own, so it does not
+matter which process loads an image, or what that one loaded before.
 """
 
 import torch

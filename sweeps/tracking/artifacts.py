@@ -36,17 +36,19 @@ def log_checkpoints(
             trained again on a GPU may have come out otherwise.
     """
     checkpoints = training_folder / "checkpoints"
-    fetch(checkpoints, weights=True)
-    kept = _epochs_by_folder(checkpoints)
-    if not kept:
-        return
-    metrics = [metrics for metrics, _ in kept]
-    best, last = best_epoch(metrics, objective), max(one["epoch"] for one in metrics)
-    for name, epoch in (("best_checkpoint", best), ("last_checkpoint", last)):
-        folder = next(folder for one, folder in kept if one["epoch"] == epoch)
-        for file in _OF_CHECKPOINT:
-            client.log_artifact(run_id, str(folder / file), name)
-    forget(checkpoints)
+    try:
+        fetch(checkpoints, weights=True)
+        kept = _epochs_by_folder(checkpoints)
+        if not kept:
+            return
+        metrics = [metrics for metrics, _ in kept]
+        best, last = best_epoch(metrics, objective), max(one["epoch"] for one in metrics)
+        for name, epoch in (("best_checkpoint", best), ("last_checkpoint", last)):
+            folder = next(folder for one, folder in kept if one["epoch"] == epoch)
+            for file in _OF_CHECKPOINT:
+                client.log_artifact(run_id, str(folder / file), name)
+    finally:
+        forget(checkpoints)
 
 
 def _epochs_by_folder(checkpoints: Path) -> list[tuple[dict[str, Any], Path]]:

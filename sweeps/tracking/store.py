@@ -76,18 +76,21 @@ def _create(database: Path) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     unfinished = database.with_name(f".{database.name}.unfinished")
-    for left in (unfinished, Path(f"{unfinished}-journal")):
-        left.unlink(missing_ok=True)
+    left = (unfinished, Path(f"{unfinished}-journal"))
+    for file in left:
+        file.unlink(missing_ok=True)
     engine = create_engine(f"{_SQLITE}{unfinished}")
     try:
         _initialize_tables(engine)
-    except SQLAlchemyError as error:
         engine.dispose()
-        unfinished.unlink(missing_ok=True)
+        unfinished.rename(database)
+    except SQLAlchemyError as error:
         why = str(error).splitlines()[0]
         raise OSError(f"the database {database} cannot be made: {why}") from error
-    engine.dispose()
-    unfinished.rename(database)
+    finally:
+        engine.dispose()
+        for file in left:
+            file.unlink(missing_ok=True)
 
 
 def param_key(key: str) -> str:

@@ -173,14 +173,20 @@ def _registrar(uri: str) -> Iterator[subprocess.Popen[str]]:
         "CUDA_VISIBLE_DEVICES": "",  # the numbers to compare with are the CPU's
     }
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, "-m", "sweeps.tracking.registration"],
-        env=environment, text=True, stdin=pipe, stdout=pipe, stderr=pipe,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()  # unless it has ended by itself
+    # Closed when this process ends, however it does: the next driver registers then.
+    theirs, own = os.pipe()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "sweeps.tracking.registration", str(theirs)], pass_fds=[theirs],
+            env=environment, text=True, stdin=pipe, stdout=pipe, stderr=pipe,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.kill()  # unless it has ended by itself
+    finally:
+        os.close(theirs)
+        os.close(own)
 
 
 def _registered(registrar: subprocess.Popen[str], order: Order) -> str:

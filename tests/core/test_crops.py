@@ -8,9 +8,7 @@ from scipy import stats
 from torchvision.transforms import v2
 
 from resnet_core.data.crops import (
-    NUM_DRAWS as NUM_PER_IMAGE,
-)
-from resnet_core.data.crops import (
+    NUM_DRAWS,
     RandomBoxes,
     crop_draws,
     in_record,
@@ -20,7 +18,7 @@ from resnet_core.data.crops import (
     size_of_view,
 )
 
-NUM_DRAWS = 100_000
+NUM_BOXES = 100_000
 # Each comparison fails by chance once in a million; seeds are fixed, so it does always or never.
 ALPHA = 1e-6
 
@@ -32,13 +30,13 @@ def torchvisions_boxes(width: int, height: int) -> np.ndarray:
     image = torch.empty(3, height, width, device="meta")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(17)
-        drawn = [crop.make_params([image]) for _ in range(NUM_DRAWS)]
+        drawn = [crop.make_params([image]) for _ in range(NUM_BOXES)]
     return np.array(
         [[d["left"], d["top"], d["left"] + d["width"], d["top"] + d["height"]] for d in drawn]
     )
 
 
-def boxes_of(width: int, height: int, num: int = NUM_DRAWS) -> np.ndarray:
+def boxes_of(width: int, height: int, num: int = NUM_BOXES) -> np.ndarray:
     return random_boxes(np.tile([[width, height]], (num, 1)), draws(num))
 
 
@@ -102,7 +100,7 @@ def test_images_that_come_one_by_one_have_the_same_boxes():
 
 def test_the_shares_of_a_batch_draw_what_the_whole_batch_draws():
     whole = crop_draws(slice(0, 12), seed=3, step=5)
-    assert whole.shape == (12, NUM_PER_IMAGE)
+    assert whole.shape == (12, NUM_DRAWS)
     shares = [crop_draws(slice(at, at + 4), seed=3, step=5) for at in (0, 4, 8)]
     np.testing.assert_array_equal(np.concatenate(shares), whole)
     assert len(np.unique(whole)) == whole.size

@@ -143,7 +143,7 @@ def test_images_and_labels_stay_together(numbered):
         assert torch.equal(batch.images, numbered.train.images[batch.labels])
 
 
-def test_streamed_images_are_augmented_once_per_epoch_and_image(streamed):
+def test_streamed_images_are_cut_anew_in_each_epoch(streamed):
     seen = [
         {label: image for batch in loader(streamed).batches(5 * epoch, 5 * epoch + 5)
          for image, label in zip(batch.images, batch.labels.tolist(), strict=True)}

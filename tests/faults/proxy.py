@@ -72,7 +72,6 @@ class Proxy:
 
             def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002  the base's
 
-        ThreadingHTTPServer.daemon_threads = True
         self._listening = ThreadingHTTPServer(("127.0.0.1", self._port), Relay)
         self._port = self._listening.server_address[1]
         serve = self._listening.serve_forever

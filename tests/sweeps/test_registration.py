@@ -178,12 +178,17 @@ def test_a_model_of_a_folder_takes_images_of_any_size(client, order, tmp_path):
     assert np.mean(surprise) == pytest.approx(result.val_cross_entropy, abs=1e-5)
 
 
-def test_a_process_whose_driver_ends_before_it_orders_anything_ends_too(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "sweeps.tracking.registration"],
+def test_the_process_that_registers_ends_with_its_driver(tmp_path):
+    theirs, drivers = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "sweeps.tracking.registration", str(theirs)], pass_fds=[theirs],
         env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == "the driver has ended before it told what to register"
+        stdin=subprocess.PIPE,  # open, and nothing comes
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        os.close(drivers)
+        assert process.wait(120) == 1
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
     assert list(tmp_path.iterdir()) == []
