@@ -6,10 +6,20 @@ from benchmarks.markdown import origin, table
 from benchmarks.spread import spread
 
 ASKED_SHARE = 0.97
-BYTES_PER_IMAGE = {"fused": 335e6, "eager": 473e6}
-"""Memory traffic of a training step of ResNet-50 at 224 pixels in bf16, per image: activations that
-are written and read again by forward and backward pass, with batch norm, ReLU and addition fused
-into one pass each, and one by one."""
+CONVOLVED, ADDED = 11.11e6, 5.52e6
+"""Numbers that ResNet-50's convolutions, and its sixteen additions, put out for an image of 224
+pixels; `tests/benchmarks/test_gpu_page.py` counts them."""
+PASSES = {"fused": (14, 2), "eager": (19, 5)}
+"""How often a training step reads or writes each of them. Fused, of what is convolved: forward it
+is written, read for the statistics, normalised (read and written) and read by what follows (5);
+backward, batch norm reads it and the gradient twice and writes once (5), and the convolution reads
+the gradient for both of its gradients, reads its input and writes that one's gradient (4). An
+addition reads the shortcut, and its gradient is added. Eager, a ReLU is read and written once more
+forward, and read twice and written once backward; an addition reads two and writes one."""
+BYTES_PER_IMAGE = {
+    kind: 2 * (convolved * CONVOLVED + added * ADDED) for kind, (convolved, added) in PASSES.items()
+}
+"""In bf16, two bytes a number."""
 
 _TEXT = """\
 ## One GPU
@@ -45,7 +55,7 @@ def section(result: dict[str, Any]) -> str:
         asked=ASKED_SHARE,
         smoke="**A try on tiny sizes: no figure means anything.**" if result["smoke"] else "",
         main=table(
-            ["model, batch, side", "images/s", "of bare", "peak memory, GiB"],
+            ["model, batch, side", "images/s", "of bare", "peak memory but for the images, GiB"],
             [row for case in result["cases"] for row in _rows(case)],
         ),
         roofline=_roofline(result),

@@ -52,6 +52,11 @@ class Case:
         return self.warmup_steps + self.steps
 
     @property
+    def image_bytes(self) -> int:
+        """Of the images of all steps."""
+        return self.total_steps * self.batch_size * 3 * self.size_px**2
+
+    @property
     def recipe(self) -> Recipe:
         """For `fit`, one epoch."""
         rates = {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
