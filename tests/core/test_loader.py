@@ -155,7 +155,7 @@ def test_streamed_images_are_cut_anew_in_each_epoch(streamed):
     assert not any(torch.equal(seen[0][label], seen[1][label]) for label in both)
 
 
-def test_streamed_images_are_cut_where_packed_ones_are(streamed):
+def test_streamed_images_are_cut_and_mirrored_as_drawn_for_their_places(streamed):
     *_, batch = loader(streamed, rank=1, num_workers=2).batches(0, 3)
     # Of a batch of 4, step 2, the second worker's places.
     draws = crop_draws(slice(2, 4), seed=0, step=2)

@@ -101,6 +101,25 @@ def test_images_are_cut_anew_in_every_epoch_and_each_in_its_own_way(tmp_path):
     assert not torch.equal(images, other)
 
 
+def test_a_folder_and_what_it_was_packed_into_are_cut_at_the_same_boxes(tmp_path):
+    # As large as a record, so that packing changes no pixel.
+    source = tmp_path / "images"
+    for split, count in (("train", 24), ("val", 2)):
+        (source / split / "a").mkdir(parents=True)
+        for index in range(count):
+            smooth(32, 32, seed=index).save(source / split / "a" / f"{index:02d}.png")
+    pack(source, tmp_path / "packed", Layout(32, "rgb"))
+    found = {}
+    for kind, path in (("image_folder", source), ("packed", tmp_path / "packed")):
+        config = DataConfig.model_validate({kind: {"path": str(path)}})
+        with pytest.warns(UserWarning, match="validation_ratio"):
+            data = load_data(config, 1, CPU)
+        found[kind] = torch.cat([batch.images.int() for batch in batches(data, 0, 6)])
+    # A record's filter sees beyond the edges of a box; inside, both round in different places.
+    apart = (found["packed"] - found["image_folder"])[:, :, 2:-2, 2:-2].abs()
+    assert apart.max() <= 2
+
+
 def test_evaluation_shares_cover_the_split_once_and_in_order(packed):
     _, data = packed
     whole = evaluated(data)
