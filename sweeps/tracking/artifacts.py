@@ -1,5 +1,6 @@
 """Files of a sweep and of a trial that go to MLflow beside the numbers."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def log_sweep_files(client: Any, run_id: str, folder: SweepFolder) -> None:
 
 
 def log_checkpoints(
-    client: Any, run_id: str, training_folder: Path, objective: ObjectiveConfig
-) -> None:
+    client: Any, run_id: str, training_folder: Path, objective: ObjectiveConfig,
+    arrived: Callable[[], object] = lambda: None,
+) -> None:  # fmt: skip
     """Best and last checkpoint of a trial, of those that its folder keeps.
 
     Args:
@@ -34,6 +36,7 @@ def log_checkpoints(
         training_folder: Of its whole schedule.
         objective: Says which is best. The manifests are asked, not the history: an epoch that was
             trained again on a GPU may have come out otherwise.
+        arrived: Called after each file: whoever waits can tell a slow store from one that hangs.
     """
     checkpoints = training_folder / "checkpoints"
     try:
@@ -47,6 +50,7 @@ def log_checkpoints(
             folder = next(folder for one, folder in kept if one["epoch"] == epoch)
             for file in _OF_CHECKPOINT:
                 client.log_artifact(run_id, str(folder / file), name)
+                arrived()
     finally:
         forget(checkpoints)
 

@@ -73,8 +73,8 @@ class Tracker:
         """Mirror what is left and close the parent run.
 
         Args:
-            timeout_seconds: The rest is given up once nothing has arrived for so long: a server
-                that hangs costs the driver this and no more, a slow one is waited for.
+            timeout_seconds: The rest is given up once no file and no step has arrived for so long:
+                a server that hangs costs the driver this and no more, a slow one is waited for.
 
         Returns:
             Whether everything has arrived; if not, the next driver of the sweep goes on.
@@ -139,8 +139,11 @@ class Tracker:
         except (MlflowException, OSError) as error:  # requests' errors are OSErrors
             self._complain(error)
             return False, self.uri.startswith("http") and not isinstance(error, RestException)
-        self._num_steps += 1
+        self._has_arrived()
         return True, False
+
+    def _has_arrived(self) -> None:
+        self._num_steps += 1
 
     def _complain(self, error: Exception) -> None:
         """Once per kind, not once per second."""
@@ -285,7 +288,9 @@ class Tracker:
         if mark.has_checkpoints:
             return mark
         folder = self._folder.trial_folder(record)
-        log_checkpoints(self._client, mark.run_id, folder, self._sweep.spec.objective)
+        log_checkpoints(
+            self._client, mark.run_id, folder, self._sweep.spec.objective, self._has_arrived
+        )
         return replace(mark, has_checkpoints=True).write(folder)
 
 

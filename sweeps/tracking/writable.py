@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from resnet_core.credentials import without_credentials
+from sweeps.tracking.asked_once import RETRIES
 from sweeps.tracking.connect import connect
 from sweeps.tracking.store import database_of
 
@@ -47,7 +48,7 @@ def try_store(uri: str, experiment: str | None) -> str:
     """
     # Said now, not after the minutes that a sweep would wait for it.
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _TIMEOUT_SECONDS
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ[RETRIES] = "0"
     database = database_of(uri)
     if database is not None:
         _try_database(database)

@@ -58,7 +58,9 @@ def test_best_and_last_are_chosen_from_the_manifests_of_whole_checkpoints(tmp_pa
     checkpoint(tmp_path, 2, 0.9)
     checkpoint(tmp_path, 4, 0.8)
     checkpoint(tmp_path, 5, 0.99, is_whole=False)
-    log_checkpoints(client, run_id, tmp_path, ObjectiveConfig())
+    arrived: list[None] = []
+    log_checkpoints(client, run_id, tmp_path, ObjectiveConfig(), lambda: arrived.append(None))
+    assert len(arrived) == 4  # manifest and weights of two
     assert epochs_of(client, run_id, tmp_path / "fetched") == {
         "best_checkpoint": 2,
         "last_checkpoint": 4,
