@@ -55,8 +55,8 @@ def _measure_case(case: Case, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for name, side in SIDES.items():
             rate, gib = _alone(side, case)
-            if name == "fit":  # has all images of its steps on the device, the others a batch
-                gib -= case.image_bytes / GIB
+            if name == "fit" and case.device == "cuda":
+                gib -= case.image_bytes / GIB  # of all its steps; the others hold a batch
             sides[name].append(rate)
             peak_gib[name] = max(peak_gib[name], gib)
     return {

@@ -74,15 +74,17 @@ def page(folder: Path | None = None, before: str = "") -> str:
         before: The text that stands there now; parts that have no whole result stay as they are.
     """
     _, *marked = _MARK.split(before)
-    kept = dict(zip(marked[::2], marked[1::2], strict=True))
+    kept = {name: text.strip() for name, text in zip(marked[::2], marked[1::2], strict=True)}
     parts = [_HEAD]
     for name, section in PARTS.items():
         result = read_result(name, folder)
-        if result is None and name not in kept:
-            result = read_result(f"{name}{SHORT}", folder)
         missing = f"Not measured yet: {name} (`{TARGETS[name]}`)."
-        text = kept.get(name, missing) if result is None else section(result)
-        parts.append(f"<!-- {name} -->\n{text.strip()}\n")
+        text = kept.get(name, missing)
+        if result is None and text == missing:
+            result = read_result(f"{name}{SHORT}", folder)
+        if result is not None:
+            text = section(result).strip()
+        parts.append(f"<!-- {name} -->\n{text}\n")
     return "\n".join(parts)
 
 

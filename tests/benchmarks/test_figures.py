@@ -118,7 +118,7 @@ def test_a_part_that_was_not_measured_anew_stays_and_one_cut_short_takes_no_whol
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name="some.command"))
     write_result("sweep_overhead", overheads(200, 1.05), versions={}, folder=tmp_path / "first")
     write_result("sweep_overhead_short", overheads(5, 1.5), versions={}, folder=tmp_path / "second")
-    short = page(tmp_path / "second")
+    short = page(tmp_path / "second", page(tmp_path / "nothing"))
     assert "takes 1.500" in short
     assert "not decided by a run that is cut short" in short
     first = page(tmp_path / "first", short)

@@ -14,8 +14,10 @@ from torchvision.transforms.v2.functional import horizontal_flip, pil_to_tensor,
 from resnet_core.data.crops import crop_draws, mirrored, random_boxes
 from resnet_core.data.dataset import BadImage, BadSample, ImageData, Split, StreamedSplit
 from resnet_core.data.loader import Batch, TrainLoader, lost_a_loader
+from resnet_core.data.per_image import Policies
 from resnet_core.data.section import CustomConfig, FakeConfig
 from resnet_core.methods.section import MethodsConfig
+from resnet_core.random_streams import Stream, derived_seed
 from tests.core.pictures import assert_same, data_of, labels_of, numbered_data, streamed_data
 
 
@@ -155,17 +157,24 @@ def test_streamed_images_are_cut_anew_in_each_epoch(streamed):
     assert not any(torch.equal(seen[0][label], seen[1][label]) for label in both)
 
 
-def test_streamed_images_are_cut_and_mirrored_as_drawn_for_their_places(streamed):
-    *_, batch = loader(streamed, rank=1, num_workers=2).batches(0, 3)
+@pytest.mark.parametrize("methods", [{}, {"trivial_augment": {}}], ids=["plain", "policy"])
+def test_streamed_images_are_cut_and_mirrored_as_drawn_for_their_places_before_any_policy(
+    streamed, methods
+):
+    *_, batch = loader(streamed, rank=1, num_workers=2, **methods).batches(0, 3)
+    policies = Policies(MethodsConfig.model_validate(methods), mean=streamed.mean)
     # Of a batch of 4, step 2, the second worker's places.
     draws = crop_draws(slice(2, 4), seed=0, step=2)
     pixels = [pil_to_tensor(streamed.train.dataset[label][0]) for label in batch.labels.tolist()]
     sizes = np.array([[image.shape[2], image.shape[1]] for image in pixels])
     boxes = mirrored(random_boxes(sizes, draws), draws).tolist()
-    for found, image, (left, upper, right, lower) in zip(batch.images, pixels, boxes, strict=True):
+    cut = zip(batch.images, batch.labels.tolist(), pixels, boxes, strict=True)
+    for found, index, image, (left, upper, right, lower) in cut:
         box = [upper, min(left, right), lower - upper, abs(right - left)]
         expected = resized_crop(image, *box, size=[8, 8])
-        assert torch.equal(found, horizontal_flip(expected) if left > right else expected)
+        expected = horizontal_flip(expected) if left > right else expected
+        seed = derived_seed(0, Stream.IMAGE, 0, index)  # of the first epoch
+        assert torch.equal(found, policies(expected, seed))
 
 
 def test_every_batch_is_shifted_in_its_own_way(numbered):
