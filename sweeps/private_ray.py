@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,31 @@ import psutil
 import ray
 from ray import _raylet
 from ray._private import ray_constants
+from ray._private.node import Node
 
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_REPORTS = {
+    # For a dashboard and for Prometheus, and nobody but the driver reaches this Ray.
+    "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",  # nor does anybody ask for its tasks
+}
+_FOR_OTHERS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""How Ray starts its autoscaler, the reader of logs and the server of the dashboard. One node
+cannot grow, logs are not read on (`log_to_driver`), nobody opens the dashboard; without them Ray is
+up and gone in half the time, and the cores belong to the trials."""
 _GRACE_SECONDS = 5.0
 
 
 @contextmanager
 def private_ray(logging_level: int) -> Iterator[None]:
     """Start it for the block; it leaves no process, no file and no variable behind."""
-    before = {name: os.environ.pop(name, None) for name in _AUTHENTICATION}
+    before = {name: os.environ.pop(name, None) for name in (*_AUTHENTICATION, *_REPORTS)}
     # For its owner only; Ray lets everybody into its own folder, so that one lies inside.
     folder = Path(tempfile.mkdtemp(prefix=f"sweeps-{os.getpid()}-"))
     try:
+        os.environ |= {name: before[name] or value for name, value in _REPORTS.items()}
         _demand_token(folder / "token")
-        with _loopback_only():
+        with _loopback_only(), _for_nobody_else():
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -112,6 +123,16 @@ def _loopback_only() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _for_nobody_else() -> Iterator[None]:
+    """Let Ray start without what serves others; `ray.init` has no option for it."""
+    with ExitStack() as stack:
+        for name in _FOR_OTHERS:
+            stack.callback(setattr, Node, name, getattr(Node, name))
+            setattr(Node, name, lambda *_, **__: None)
+        yield
 
 
 def end_stale_ones() -> None:

@@ -67,7 +67,8 @@ def test_checkpoints_that_do_not_fit_on_the_disk_are_a_problem(load, tmp_path):
     sets = ["search.trials=100000000", "storage.keep_best=null", "early_stopping=null"]
     found = check_space(tmp_path, load(sets=sets))
     assert found.state is State.PROBLEM
-    assert f"{free / 1e9:.0f}"[:1] == found.message[:1]
+    told = float(found.message.split()[0])
+    assert told == pytest.approx(free / 1e9, rel=0.05)  # others use the disk meanwhile
     assert check_space(tmp_path, load(sets=["search.trials=1"])).state is State.OK
 
 

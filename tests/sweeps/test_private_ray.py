@@ -61,6 +61,10 @@ def test_nobody_else_gets_in_and_nothing_is_left(monkeypatch):
         for name, addresses in found.items():
             assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}, name
         assert not any(token in " ".join(one.cmdline()) for one in processes)
+        told = " ".join(argument for one in processes for argument in one.cmdline())
+        assert "gcs_server" in told
+        for unused in ("monitor.py", "log_monitor.py", "dashboard.py"):
+            assert unused not in told
 
         assert access_without_token(head) is Access.TOKEN
         url = url_of_agent(processes)
