@@ -46,7 +46,7 @@ from sweeps.stopping import build_rules
 from sweeps.storage import SweepFolder, write_atomically
 from sweeps.test_split import test_what_won
 from sweeps.tracking.tracker import Tracker
-from sweeps.tracking.winner import register_winner
+from sweeps.tracking.winner import registering
 from sweeps.trial import TrialTrainable, resources_of, tries_of
 from sweeps.tuning import build_tuning
 
@@ -128,6 +128,7 @@ def _run(
     sweep: Sweep, folder: SweepFolder, display: Display, slots: int, interrupts: Interrupts
 ) -> SweepResult:
     started = time.monotonic()
+    was_over = folder.read_state().status == "finished"
     before = folder.write_state(replace(folder.read_state(), status="running", reason=None))
     put_back_to_pending(folder)
     retry_failed(folder, OF_THE_MACHINE)  # they had stopped the sweep, which goes on now
@@ -160,22 +161,28 @@ def _run(
         )
         if status == "finished":
             prune(sweep, folder, Memory(sweep, folder), is_over=True)
-        _report(sweep, folder, display, is_over=status == "finished")
-        try:
-            arrived = tracker.finish()
-        except Exception as error:  # noqa: BLE001  nor must what goes wrong with the mirror
-            arrived = False
-            display.line(f"tracking has failed: {error!r}")
-        if not arrived:
-            where = without_credentials(tracker.uri)
-            display.line(f"not everything has reached {where}; run the sweep again to send it")
-    if arrived and status == "finished" and sweep.spec.tracking.register_winner:
-        line = register_winner(sweep, folder, tracker.uri)
-        if line is not None:
-            display.line(line)
+        is_over = status == "finished"
+        registers = is_over and sweep.spec.tracking.register_winner
+        with registering(sweep, folder, tracker.uri, ahead=registers and not was_over) as register:
+            _report(sweep, folder, display, is_over=is_over)
+            if _arrived(tracker, display) and registers and (line := register()) is not None:
+                display.line(line)
     result = read_result(folder, sweep)
     display.line(f"checkpoints take {result.checkpoint_bytes / 1e6:.1f} MB ({folder.place})")
     return result
+
+
+def _arrived(tracker: Tracker, display: Display) -> bool:
+    """Mirror the rest; whether everything is there. What goes wrong must not cost the answer."""
+    try:
+        arrived = tracker.finish()
+    except Exception as error:  # noqa: BLE001  nor must what nobody has thought of
+        arrived = False
+        display.line(f"tracking has failed: {error!r}")
+    if not arrived:
+        where = without_credentials(tracker.uri)
+        display.line(f"not everything has reached {where}; run the sweep again to send it")
+    return arrived
 
 
 def _report(sweep: Sweep, folder: SweepFolder, display: Display, *, is_over: bool) -> None:

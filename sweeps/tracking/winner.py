@@ -10,9 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,20 @@ class NotRegistered(RuntimeError):
     """The process that registers has failed; says how."""
 
 
-def register_winner(sweep: Sweep, folder: SweepFolder, uri: str) -> str | None:
-    """Register the winner under the sweep's name, with the alias ``champion``.
+@dataclass(frozen=True)
+class _Prepared:
+    """What takes seconds, on its way: the process that registers, and what the model is made of."""
+
+    registrar: subprocess.Popen[str]
+    folder: Path
+    weights: "ray.ObjectRef[str]"  # the name of the checkpoint's file, once it is packed
+
+
+@contextmanager
+def registering(
+    sweep: Sweep, folder: SweepFolder, uri: str, *, ahead: bool
+) -> Iterator[Callable[[], str | None]]:
+    """Give a function that registers the winner under the sweep's name, as ``champion``.
 
     The model is the trial's own training, confirmed or not: the one that ``best`` names and the
     winner's run shows. That it was chosen made its measured accuracy flattering, not its weights
@@ -46,36 +58,49 @@ def register_winner(sweep: Sweep, folder: SweepFolder, uri: str) -> str | None:
     of the same trial changes the description and not the model that is served.
 
     Args:
-        sweep: The sweep; all of it is mirrored, and Ray is connected.
+        sweep: The sweep, Ray is connected. When the function is called, all of it is mirrored.
         folder: Its folder.
-        uri: Of the tracking store.
+        uri: Of the tracking store, which is asked nothing before the function is called.
+        ahead: Whether to pack the model, and to start the process that registers it, while the
+            block does something else. Both import torch for seconds, in vain if the winner is
+            registered already; without it they do so once it is known not to be.
 
-    Returns:
-        One line: what was registered, or why it could not be; the next driver then tries again.
-        None if there was nothing to do.
+    Yields:
+        The function. It returns one line: what was registered, or why it could not be; the next
+        driver then tries again. None if there was nothing to do.
     """
+    with ExitStack() as stack:
+        prepared = None
+        if ahead:
+            with suppress(RayError, OSError):  # which the function meets again, and tells
+                checkpoint = _checkpoint_of(folder, read_result(folder, sweep).winner)
+                if checkpoint is not None:
+                    prepared = stack.enter_context(_preparing(sweep, folder, checkpoint, uri))
+        yield lambda: _register_or_tell(sweep, folder, uri, prepared)
+
+
+def _register_or_tell(
+    sweep: Sweep, folder: SweepFolder, uri: str, prepared: _Prepared | None
+) -> str | None:
     from mlflow.exceptions import MlflowException
 
-    scratch = folder.path / ".winner"
     try:
-        return _register(sweep, folder, uri, scratch)
+        return _register(sweep, folder, uri, prepared)
     except (MlflowException, RayError, subprocess.SubprocessError, OSError, NotRegistered) as error:
         why = last_line(str(error))
         told = f"the winner is not registered at {uri} ({why}); run the sweep again to try again"
         return without_credentials(told)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str | None:
+def _register(
+    sweep: Sweep, folder: SweepFolder, uri: str, prepared: _Prepared | None
+) -> str | None:
     result = read_result(folder, sweep)
     winner = result.winner
     mark = Mark.read(folder.trial_folder(winner.record)) if winner is not None else None
-    if winner is None or mark is None:
+    checkpoint = _checkpoint_of(folder, winner)
+    if winner is None or checkpoint is None or mark is None:
         return None
-    # It is ranked by its last epoch, so that is the one to use.
-    checkpoint = folder.trial_folder(winner.record) / "checkpoints" / f"ep{winner.epochs:04d}"
-    fetch(checkpoint, weights=True)
     manifest = (checkpoint / "manifest.json").read_bytes()
     tags = {
         "sweep.id": result.state.id,
@@ -88,20 +113,29 @@ def _register(sweep: Sweep, folder: SweepFolder, uri: str, scratch: Path) -> str
     version = _version_with(client, result.name, tags)
     if version is not None:
         return _bring_up_to_date(client, version, text)
-    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
-    scratch.mkdir()
-    with _registrar(uri) as registrar:
+    with ExitStack() as stack:
+        if prepared is None:
+            prepared = stack.enter_context(_preparing(sweep, folder, checkpoint, uri))
         order = Order(
             name=result.name,
             run_id=mark.run_id,
-            folder=str(scratch),
-            weights=str(checkpoint / _pack(sweep, checkpoint, scratch)),
+            folder=str(prepared.folder),
+            weights=str(checkpoint / ray.get(prepared.weights)),
             code=str(Path(resnet_core.__file__).parent),
             description=text,
             tags=tags,
         )
-        made = _registered(registrar, order)
+        made = _registered(prepared.registrar, order)
     return _said(result.name, made, winner.record.id)
+
+
+def _checkpoint_of(folder: SweepFolder, winner: TrialRow | None) -> Path | None:
+    """Of its last epoch, by which it is ranked, here; None of one that has no run."""
+    if winner is None or Mark.read(folder.trial_folder(winner.record)) is None:
+        return None
+    checkpoint = folder.trial_folder(winner.record) / "checkpoints" / f"ep{winner.epochs:04d}"
+    fetch(checkpoint, weights=True)
+    return checkpoint
 
 
 def description(result: SweepResult, winner: TrialRow, run_id: str) -> str:
@@ -147,11 +181,25 @@ def _said(name: str, version: str, trial: str) -> str:
     return f"registered {trial} as version {version} of {name}: models:/{name}@{ALIAS}"
 
 
-def _pack(sweep: Sweep, checkpoint: Path, scratch: Path) -> str:
-    """Run `pack` where a worker would run; without a GPU."""
+@contextmanager
+def _preparing(
+    sweep: Sweep, folder: SweepFolder, checkpoint: Path, uri: str
+) -> Iterator[_Prepared]:
+    """Start the registrar, and `pack` where a worker would run, without a GPU."""
     resources = sweep.spec.resources
-    task = ray.remote(num_cpus=resources.cpus_per_worker)(pack)
-    return ray.get(task.remote(checkpoint, scratch, resources.torch_threads))
+    scratch = folder.path / ".winner"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    scratch.mkdir()
+    try:
+        with _registrar(uri) as registrar:
+            task = ray.remote(num_cpus=resources.cpus_per_worker)(pack)
+            packed = task.remote(checkpoint, scratch, resources.torch_threads)
+            try:
+                yield _Prepared(registrar, scratch, packed)
+            finally:
+                ray.cancel(packed, force=True)  # unless it has ended by itself
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def pack(checkpoint: Path, folder: Path, threads: int | None) -> str:

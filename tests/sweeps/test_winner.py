@@ -9,7 +9,7 @@ from sweeps.spec import Sweep
 from sweeps.spool import Spool
 from sweeps.storage import SweepFolder
 from sweeps.tracking.mark import Mark
-from sweeps.tracking.winner import description, register_winner
+from sweeps.tracking.winner import description, registering
 from tests.sweeps.simulation import LR, begin, quick_disk, write_sweep
 
 
@@ -86,7 +86,8 @@ def test_a_server_that_is_away_is_one_line_and_no_error(swept, monkeypatch):
     (trial_folder / "checkpoints/ep0001/manifest.json").write_text("{}")
     Mark("abc", "completed").write(trial_folder)
     uri = "http://127.0.0.1:1"  # nobody listens there
-    line = register_winner(sweep, folder, uri)
+    with registering(sweep, folder, uri, ahead=False) as register:
+        line = register()
     assert line is not None
     assert line.startswith(f"the winner is not registered at {uri} (")
     assert line.endswith("; run the sweep again to try again")
@@ -97,4 +98,5 @@ def test_a_sweep_without_a_winner_registers_nothing(swept):
     sweep, folder = swept()
     for record in folder.read_records():
         folder.write_record(replace(record, status="stopped_early"))
-    assert register_winner(sweep, folder, "http://nowhere.invalid") is None
+    with registering(sweep, folder, "http://nowhere.invalid", ahead=True) as register:
+        assert register() is None
