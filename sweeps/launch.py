@@ -128,8 +128,8 @@ def _run(
     sweep: Sweep, folder: SweepFolder, display: Display, slots: int, interrupts: Interrupts
 ) -> SweepResult:
     started = time.monotonic()
-    was_over = folder.read_state().status == "finished"
-    before = folder.write_state(replace(folder.read_state(), status="running", reason=None))
+    before = folder.read_state()
+    folder.write_state(replace(before, status="running", reason=None))
     put_back_to_pending(folder)
     retry_failed(folder, OF_THE_MACHINE)  # they had stopped the sweep, which goes on now
     tracker = Tracker(sweep, folder)
@@ -163,7 +163,8 @@ def _run(
             prune(sweep, folder, Memory(sweep, folder), is_over=True)
         is_over = status == "finished"
         registers = is_over and sweep.spec.tracking.register_winner
-        with registering(sweep, folder, tracker.uri, ahead=registers and not was_over) as register:
+        ahead = registers and before.status != "finished"  # else it is there already, as a rule
+        with registering(sweep, folder, tracker.uri, ahead=ahead) as register:
             _report(sweep, folder, display, is_over=is_over)
             if _arrived(tracker, display) and registers and (line := register()) is not None:
                 display.line(line)

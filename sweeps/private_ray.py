@@ -21,15 +21,13 @@ from ray._private import ray_constants
 from ray._private.node import Node
 
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-_REPORTS = {
-    # For a dashboard and for Prometheus, and nobody but the driver reaches this Ray.
-    "RAY_enable_metrics_collection": "0",
-    "RAY_task_events_report_interval_ms": "0",  # nor does anybody ask for its tasks
-}
+_REPORTS = {"RAY_enable_metrics_collection": "0", "RAY_task_events_report_interval_ms": "0"}
+"""Unless the user has set them: figures for Prometheus, and tasks for whoever lists them. Nobody
+but the driver reaches this Ray."""
 _FOR_OTHERS = ("start_monitor", "start_log_monitor", "start_api_server")
 """How Ray starts its autoscaler, the reader of logs and the server of the dashboard. One node
-cannot grow, logs are not read on (`log_to_driver`), nobody opens the dashboard; without them Ray is
-up and gone in half the time, and the cores belong to the trials."""
+cannot grow, logs are not read on (`log_to_driver`), nobody opens the dashboard; each of them takes
+seconds of the cores at the start, and a share of them while trials train."""
 _GRACE_SECONDS = 5.0
 
 

@@ -73,8 +73,9 @@ def registering(
         prepared = None
         if ahead:
             with suppress(RayError, OSError):  # which the function meets again, and tells
-                checkpoint = _checkpoint_of(folder, read_result(folder, sweep).winner)
-                if checkpoint is not None:
+                winner = read_result(folder, sweep).winner
+                if winner is not None:
+                    checkpoint = _checkpoint_of(folder, winner)
                     prepared = stack.enter_context(_preparing(sweep, folder, checkpoint, uri))
         yield lambda: _register_or_tell(sweep, folder, uri, prepared)
 
@@ -98,9 +99,9 @@ def _register(
     result = read_result(folder, sweep)
     winner = result.winner
     mark = Mark.read(folder.trial_folder(winner.record)) if winner is not None else None
-    checkpoint = _checkpoint_of(folder, winner)
-    if winner is None or checkpoint is None or mark is None:
+    if winner is None or mark is None:
         return None
+    checkpoint = _checkpoint_of(folder, winner)
     manifest = (checkpoint / "manifest.json").read_bytes()
     tags = {
         "sweep.id": result.state.id,
@@ -129,10 +130,8 @@ def _register(
     return _said(result.name, made, winner.record.id)
 
 
-def _checkpoint_of(folder: SweepFolder, winner: TrialRow | None) -> Path | None:
-    """Of its last epoch, by which it is ranked, here; None of one that has no run."""
-    if winner is None or Mark.read(folder.trial_folder(winner.record)) is None:
-        return None
+def _checkpoint_of(folder: SweepFolder, winner: TrialRow) -> Path:
+    """Of its last epoch, by which it is ranked; the files are on this machine."""
     checkpoint = folder.trial_folder(winner.record) / "checkpoints" / f"ep{winner.epochs:04d}"
     fetch(checkpoint, weights=True)
     return checkpoint

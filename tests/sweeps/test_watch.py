@@ -4,6 +4,7 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -68,7 +69,9 @@ def test_without_a_terminal_status_watch_prints_a_line_a_change_and_ends_with_th
 
 @pytest.fixture
 def on_a_terminal(swept, tmp_path):
-    """Start ``status --watch`` on a terminal of its own; what it prints comes by `read_until`."""
+    """Start ``status --watch`` on a terminal of its own; what it prints comes by `read_until`, and
+    once it has ended by `rest`.
+    """
     _, folder = swept
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
@@ -89,7 +92,15 @@ def on_a_terminal(swept, tmp_path):
             seen += os.read(ours, 65536)
         return seen
 
-    yield folder, start, read_until
+    def rest() -> bytes:
+        os.set_blocking(ours, False)
+        seen = b""
+        with suppress(BlockingIOError):  # nothing is left
+            while True:
+                seen += os.read(ours, 65536)
+        return seen
+
+    yield folder, start, read_until, rest
     for process in started:
         process.kill()
         process.wait()
@@ -99,19 +110,20 @@ def on_a_terminal(swept, tmp_path):
 
 @pytest.mark.slow
 def test_on_a_terminal_the_last_table_stays_once_the_driver_is_gone(on_a_terminal):
-    folder, start, read_until = on_a_terminal
+    folder, start, read_until, rest = on_a_terminal
     with folder.locked():
         process = start()
         read_until(b"tracking: 27 of 27 points behind, of 3 trials")
     last = read_until(b"s is finished; cost so far")
     assert process.wait(60) == 0
+    last += rest()  # that line stands in the panel, too
     assert b"\x1b[2K" in last  # the panel was wiped before the table was printed
     assert b"val_accuracy after the last epoch" in last.rpartition(b"\x1b[2K")[2]
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_watching_with_130_and_no_traceback(on_a_terminal):
-    folder, start, read_until = on_a_terminal
+    folder, start, read_until, _ = on_a_terminal
     with folder.locked():
         process = start()
         read_until(b"s is running")

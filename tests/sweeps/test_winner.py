@@ -1,9 +1,12 @@
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import pytest
 
 from sweeps.answer.results import SweepResult, read_result
+from sweeps.cluster import connected
 from sweeps.record import TrialRecord
 from sweeps.spec import Sweep
 from sweeps.spool import Spool
@@ -77,14 +80,21 @@ def test_after_a_confirmation_its_words_stand_first(swept):
     assert "2.25 CPU-hours for the sweep (1.5 of it to confirm)" in said[-2]
 
 
-def test_a_server_that_is_away_is_one_line_and_no_error(swept, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def with_damaged_winner(
+    swept: Callable[[], tuple[Sweep, SweepFolder]],
+) -> tuple[Sweep, SweepFolder]:
+    """A sweep whose winner has a run, and a checkpoint that is none."""
     sweep, folder = swept()
-    winner = folder.read_records()[1]
-    trial_folder = folder.trial_folder(winner)
+    trial_folder = folder.trial_folder(folder.read_records()[1])
     (trial_folder / "checkpoints/ep0001").mkdir(parents=True)
     (trial_folder / "checkpoints/ep0001/manifest.json").write_text("{}")
     Mark("abc", "completed").write(trial_folder)
+    return sweep, folder
+
+
+def test_a_server_that_is_away_is_one_line_and_no_error(swept, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    sweep, folder = with_damaged_winner(swept)
     uri = "http://127.0.0.1:1"  # nobody listens there
     with registering(sweep, folder, uri, ahead=False) as register:
         line = register()
@@ -92,6 +102,34 @@ def test_a_server_that_is_away_is_one_line_and_no_error(swept, monkeypatch):
     assert line.startswith(f"the winner is not registered at {uri} (")
     assert line.endswith("; run the sweep again to try again")
     assert "\n" not in line
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_of_what_was_begun_ahead_nothing_is_left_and_its_failure_is_one_line(swept, tmp_path):
+    sweep, folder = with_damaged_winner(swept)
+
+    def registrars() -> list[psutil.Process]:
+        children = psutil.Process().children()
+        return [one for one in children if "sweeps.tracking.registration" in one.cmdline()]
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with connected():
+        with registering(sweep, folder, uri, ahead=True):
+            assert len(registrars()) == 1
+            assert (folder.path / ".winner").is_dir()
+        assert registrars() == []
+        assert not (folder.path / ".winner").exists()
+        assert not (tmp_path / "mlflow.db").exists()  # the store has not been asked
+
+        with registering(sweep, folder, uri, ahead=True) as register:
+            line = register()
+        assert registrars() == []
+    assert line is not None
+    assert line.startswith(f"the winner is not registered at {uri} (")
+    assert "manifest" in line
+    assert "\n" not in line
+    assert not (folder.path / ".winner").exists()
 
 
 def test_a_sweep_without_a_winner_registers_nothing(swept):
